@@ -1,0 +1,32 @@
+# llhttp is compiled from its Debian package, never copied.
+noinst_LTLIBRARIES += fcgi/libllhttp.la fcgi/libwire.la fcgi/libbase.la \
+	fcgi/libserver.la
+fcgi_libllhttp_la_SOURCES  = %D%/wire/llhttp_state.c %D%/wire/llhttp_api.c
+fcgi_libllhttp_la_CPPFLAGS = $(LLHTTP_CPPFLAGS)
+fcgi_libllhttp_la_CFLAGS   = $(SAN_FLAGS)
+
+# Bytes to requests and back; no sockets.
+fcgi_libwire_la_SOURCES  = %D%/wire/record.c %D%/wire/record.h \
+	%D%/wire/http_head.c %D%/wire/http_head.h %D%/app.h
+fcgi_libwire_la_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CPPFLAGS)
+fcgi_libwire_la_LIBADD   = fcgi/libllhttp.la
+
+# What the rest stands on.
+fcgi_libbase_la_SOURCES = \
+	%D%/access.c %D%/access.h \
+	%D%/host.c %D%/host.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/log.c %D%/log.h \
+	%D%/pidfile.c %D%/pidfile.h \
+	%D%/rights.c %D%/rights.h \
+	%D%/scoreboard.c %D%/scoreboard.h \
+	%D%/trust.c %D%/trust.h
+fcgi_libbase_la_LIBADD  = conf/libconf.la $(BSD_LIBS)
+
+fcgi_libserver_la_SOURCES = \
+	%D%/manager.c %D%/manager.h
+fcgi_libserver_la_LIBADD  = fcgi/libbase.la fcgi/libwire.la $(UV_LIBS)
+
+bin_PROGRAMS += gangway
+gangway_SOURCES = %D%/main.c
+gangway_LDADD   = fcgi/libserver.la

@@ -1,0 +1,20 @@
+/*
+ * Rights and identity of a process: daemon, user, group, umask, limits.
+ */
+#ifndef FCGI_RIGHTS_H
+#define FCGI_RIGHTS_H
+
+#include <sys/types.h>
+
+struct settings;
+
+/* user and group of the settings as numbers; -1 with *why (to be freed). */
+int	 rights_find(const struct settings *, uid_t *, gid_t *, char **why);
+/* Become them for good (group first; initgroups); every result is checked,
+ * also that there is no way back. 0, or -1 with *why (to be freed). */
+int	 rights_drop(const struct settings *, char **why);
+/* Leave the terminal: double fork, setsid, fds 0-2 to /dev/null. The first
+ * process exits 0. 0 or -1 with errno. */
+int	 rights_daemon(void);
+
+#endif

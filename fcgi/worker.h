@@ -1,0 +1,40 @@
+/*
+ * The worker: what a child does from fork to exit. It starts the
+ * application, says READY on its place, serves, and leaves when it is told
+ * to (TERM, or its manager has gone) or has done its share.
+ */
+#ifndef FCGI_WORKER_H
+#define FCGI_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct app_kind;
+struct listeners;
+struct scoreboard;
+struct settings;
+
+struct worker {
+	const struct settings	*settings;
+	const struct listeners	*listeners;
+	struct scoreboard	*board;
+	size_t			 place;		/* ours on the board */
+	size_t			 slot;
+	pid_t			 manager;	/* 0: nobody manages us */
+	const struct app_kind	*kind;
+	const char		*spec;		/* the application */
+	bool			 loaded;	/* preload: kind->load() is done */
+	bool			 started;	/* kind->start() is done */
+	unsigned long		 max_requests;	/* jitter drawn, 0: no limit */
+};
+
+/*
+ * Run to the end in this process; returns the exit status: 0, or 3 or 4
+ * when the application could not be started. Signals: TERM leaves
+ * gracefully; INT and QUIT at once; USR1 reopens the logs; ABRT dumps the
+ * stacks and exits 1; HUP, USR2, WINCH, TTIN, TTOU are ignored.
+ */
+int	 worker_run(const struct worker *);
+
+#endif
