@@ -1,0 +1,208 @@
+#include "config.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fcgi/acceptor.h"
+#include "fcgi/connection.h"
+#include "fcgi/log.h"
+#include "fcgi/scoreboard.h"
+
+enum {
+	ACCEPT_ALONE = 64,	/* at once when nobody else accepts here */
+	ACCEPT_SHARED = 2,	/* leave some to the others */
+	ACCEPT_REST_MS = 1000	/* pause when descriptors are out */
+};
+
+struct acceptor {
+	uv_poll_t		 poll;
+	struct net		*net;
+	const struct listener	*listener;
+	size_t			 slot;		/* whose socket; SIZE_MAX: all's */
+	int			 fd;
+	bool			 mine;		/* to be watched now */
+	bool			 on;
+	uint64_t		 rest_until_ms;
+};
+
+static const struct scoreboard *board;
+static size_t my_slot;
+
+static void	on_acceptable(uv_poll_t *, int, int);
+
+static void
+acceptor_set(struct acceptor *a)
+{
+	bool on = a->mine && a->net->accepting &&
+	    a->net->nconns < a->net->max_conns &&
+	    a->rest_until_ms <= uv_now(&a->net->loop);
+
+	if (on == a->on)
+		return;
+	a->on = on;
+	if (on)
+		(void)uv_poll_start(&a->poll, UV_READABLE, on_acceptable);
+	else
+		(void)uv_poll_stop(&a->poll);
+}
+
+static int
+accept_one(struct acceptor *a)
+{
+	struct sockaddr_storage sa = { 0 };
+	socklen_t len = sizeof(sa);
+	int fd;
+
+	fd = accept4(a->fd, (struct sockaddr *)&sa, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd != -1) {
+		sa.ss_family = (sa_family_t)a->listener->family;
+		connection_open(a->net, a->listener, fd,
+		    (struct sockaddr *)&sa, NULL, 0);
+		return 0;
+	}
+	switch (errno) {
+	case EAGAIN:
+	case EINTR:
+	case ECONNABORTED:
+		break;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		log_error("Cannot accept on %s: %s; pausing for a second",
+		    a->listener->name, strerror(errno));
+		a->rest_until_ms = uv_now(&a->net->loop) + ACCEPT_REST_MS;
+		break;
+	default:
+		log_error("Cannot accept on %s: %s", a->listener->name,
+		    strerror(errno));
+		a->rest_until_ms = uv_now(&a->net->loop) + ACCEPT_REST_MS;
+	}
+	return -1;
+}
+
+static void
+on_acceptable(uv_poll_t *h, int status, int events)
+{
+	struct acceptor *a = h->data;
+	int i, most = ACCEPT_ALONE;
+
+	(void)status, (void)events;
+	if (a->slot == SIZE_MAX && board != NULL &&
+	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1)
+		most = ACCEPT_SHARED;
+	for (i = 0; i < most && a->net->nconns < a->net->max_conns; i++)
+		if (accept_one(a) == -1)
+			break;
+	acceptor_set(a);
+}
+
+static int
+acceptor_open(struct net *net, const struct listener *l, size_t i)
+{
+	struct acceptor *a = &net->acceptors[net->nacceptors];
+	int one = 1;
+
+	a->net = net;
+	a->listener = l;
+	a->fd = l->fds[i];
+	a->slot = l->nfds > 1 ? i : SIZE_MAX;
+	a->mine = a->slot == SIZE_MAX || a->slot == my_slot;
+	a->poll.data = a;
+	if (l->family != AF_UNIX)	/* accepted sockets inherit it */
+		(void)setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &one,
+		    sizeof(one));
+	if (uv_poll_init(&net->loop, &a->poll, a->fd) != 0)
+		return -1;
+	net->nacceptors++;
+	acceptor_set(a);
+	return 0;
+}
+
+int
+acceptors_open(struct net *net, const struct scoreboard *b, size_t slot)
+{
+	size_t i, j, n = 0;
+
+	board = b;
+	my_slot = slot;
+	for (i = 0; i < net->listeners->n; i++)
+		n += net->listeners->v[i].nfds;
+	if ((net->acceptors = calloc(n, sizeof(*net->acceptors))) == NULL)
+		return -1;
+	net->accepting = true;
+	for (i = 0; i < net->listeners->n; i++)
+		for (j = 0; j < net->listeners->v[i].nfds; j++)
+			if (acceptor_open(net, &net->listeners->v[i],
+			    j) == -1)
+				return -1;
+	return 0;
+}
+
+/* Is there a worker that accepts from that slot's socket itself? */
+static bool
+slot_served(size_t slot)
+{
+	size_t i;
+
+	for (i = 0; i < board->places; i++)
+		if (atomic_load_explicit(&board->place[i].state,
+		    memory_order_relaxed) == PLACE_READY &&
+		    atomic_load_explicit(&board->place[i].slot,
+		    memory_order_relaxed) == slot)
+			return true;
+	return false;
+}
+
+/* Of the slots without a worker we see to those whose next served slot,
+ * going up and around, is ours. */
+static bool
+slot_mine(size_t slot, size_t n)
+{
+	size_t i;
+
+	if (slot == my_slot)
+		return true;
+	for (i = 0; i < n; i++)
+		if (slot_served((slot + i) % n))
+			return (slot + i) % n == my_slot;
+	return false;
+}
+
+void
+acceptors_tick(struct net *net)
+{
+	struct acceptor *a;
+	size_t i;
+
+	for (i = 0; i < net->nacceptors; i++) {
+		a = &net->acceptors[i];
+		if (a->slot != SIZE_MAX && board != NULL)
+			a->mine = slot_mine(a->slot, a->listener->nfds);
+		acceptor_set(a);
+	}
+}
+
+void
+acceptors_pause(struct net *net, bool pause)
+{
+	size_t i;
+
+	if (net->accepting == !pause)
+		return;
+	net->accepting = !pause;
+	for (i = 0; i < net->nacceptors; i++)
+		acceptor_set(&net->acceptors[i]);
+}
+
+void
+acceptors_close(struct net *net)
+{
+	acceptors_pause(net, true);
+	net->max_conns = 0;	/* not to be undone */
+}

@@ -1,0 +1,24 @@
+/*
+ * A growing run of bytes with a cap that the caller names each time.
+ * Always true: p is NULL while cap is 0; n <= cap.
+ */
+#ifndef FCGI_BUFFER_H
+#define FCGI_BUFFER_H
+
+#include <stddef.h>
+
+struct buffer {
+	char	*p;
+	size_t	 n, cap;
+};
+
+/* Room for `more` bytes behind p[n), never beyond max in all. 0 or -1. */
+int	 buffer_reserve(struct buffer *, size_t more, size_t max);
+/* Append; 0, or -1 (nothing added) when it would pass max or memory is out. */
+int	 buffer_add(struct buffer *, const void *, size_t n, size_t max);
+/* Forget the first n bytes. */
+void	 buffer_drop(struct buffer *, size_t n);
+/* Free the memory; usable again as an empty buffer. */
+void	 buffer_free(struct buffer *);
+
+#endif

@@ -1,0 +1,729 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fcgi/handoff.h"
+#include "fcgi/log.h"
+#include "fcgi/response.h"
+#include "fcgi/sink.h"
+#include "fcgi/trust.h"
+
+static void	 feed(struct connection *);
+static void	 go_on(struct connection *);
+
+/* --- lists and the end */
+
+static void
+enter(struct connection *c, enum net_list list)
+{
+	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
+	c->in_list = list;
+	TAILQ_INSERT_TAIL(&c->net->list[list], c, entry);
+	c->since_ms = uv_now(&c->net->loop);
+}
+
+static void
+release(struct connection *c)
+{
+	if (!c->closed || c->refs > 0)
+		return;
+	queue_clear(&c->queue);
+	pthread_mutex_destroy(&c->lock);
+	pthread_cond_destroy(&c->drained);
+	free(c);
+}
+
+static void
+on_closed(uv_handle_t *h)
+{
+	struct connection *c = h->data;
+
+	c->closed = true;
+	release(c);
+}
+
+void
+connection_cut(struct connection *c)
+{
+	if (uv_is_closing(&c->uv.handle))
+		return;
+	sink_break(c);
+	sink_unwatch(c);
+	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
+	c->net->nconns--;
+	buffer_free(&c->in);
+	if (c->listener->protocol == PROTOCOL_FASTCGI) {
+		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
+		free(c->session.fastcgi);
+		c->session.fastcgi = NULL;
+	} else
+		http_session_done(&c->session.http, &c->net->pool);
+	uv_close(&c->uv.handle, on_closed);
+}
+
+/* Close once everything has gone out. After a refusal the client may still
+ * be sending; closing at once would reset it and lose our answer. */
+static void
+finish(struct connection *c, bool linger)
+{
+	c->close_after = true;
+	if (c->refs > 0)
+		return;
+	if (sink_pending(c)) {
+		enter(c, NET_SENDING);
+		return;
+	}
+	if (!linger || c->eof) {
+		connection_cut(c);
+		return;
+	}
+	(void)shutdown(c->fd, SHUT_WR);
+	buffer_free(&c->in);
+	enter(c, NET_LINGER);
+}
+
+void
+connection_flushed(struct connection *c, bool broken)
+{
+	if (broken) {
+		if (c->refs == 0)
+			connection_cut(c);
+		return;
+	}
+	if (c->in_list != NET_SENDING)
+		return;
+	if (c->close_after)
+		finish(c, false);
+	else
+		go_on(c);
+}
+
+/* --- reading */
+
+static void
+read_stop(struct connection *c)
+{
+	if (!c->stopped) {
+		(void)uv_read_stop(&c->uv.stream);
+		c->stopped = true;
+		atomic_store(&c->eager, true);
+	}
+}
+
+static void
+on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
+{
+	struct connection *c = h->data;
+	size_t room;
+	char *p;
+
+	(void)want;
+	if (c->in.n == 0 && c->listener->protocol == PROTOCOL_HTTP &&
+	    (p = http_space(&c->session.http, &room)) != NULL)
+		*b = uv_buf_init(p, (unsigned int)room);
+	else
+		*b = uv_buf_init(c->net->buffer, NET_READ);
+}
+
+static void
+refused(struct connection *c, const struct http_refusal *no)
+{
+	char page[2048];
+	size_t n;
+
+	log_warning("Invalid request from ip=%s: %s",
+	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
+	read_stop(c);
+	if (c->listener->protocol == PROTOCOL_HTTP && c->active == NULL) {
+		n = http_error_page(page, sizeof(page), no->status, no->why);
+		sink_raw(c, page, n);
+		(void)uv_read_start(&c->uv.stream, on_alloc, c->reader);
+		c->stopped = false;
+	}
+	finish(c, c->listener->protocol == PROTOCOL_HTTP);
+}
+
+static void
+take(struct connection *c, struct request *rq)
+{
+	struct net *net = c->net;
+
+	rq->conn = c;
+	rq->sink = &connection_sink;
+	rq->next = NULL;
+	rq->pub.vars = rq->vars;
+	rq->pub.nvars = rq->nvars;
+	atomic_store_explicit(&rq->state, REQUEST_QUEUED,
+	    memory_order_relaxed);
+	rq->sibling = c->active;
+	c->active = rq;
+	c->refs++;
+	*net->fresh_end = rq;
+	net->fresh_end = &rq->next;
+	net->nrequests++;
+	if (c->in_list != NET_BUSY)
+		enter(c, NET_BUSY);
+}
+
+static void
+abort_id(struct connection *c, uint16_t id)
+{
+	struct request *rq;
+	uint8_t end[16];
+
+	for (rq = c->active; rq != NULL; rq = rq->sibling)
+		if (rq->id == id)
+			break;
+	if (rq == NULL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	rq->abandoned = rq->gone = true;
+	pthread_cond_broadcast(&c->drained);
+	pthread_mutex_unlock(&c->lock);
+	record_end(end, id, 0, RECORD_REQUEST_COMPLETE);
+	sink_raw(c, end, sizeof(end));
+	if (!rq->keep)
+		finish(c, false);
+}
+
+/* One step of the protocol on p[0..n). False: nothing more to do now. */
+static bool
+step_http(struct connection *c, char *p, size_t n, size_t *used)
+{
+	struct http_session *s = &c->session.http;
+	struct request *rq;
+
+	switch (http_feed(s, &c->net->wire, &c->peer, &c->net->pool, p, n,
+	    c->scanned, used)) {
+	case SESSION_CONTINUE:
+		sink_raw(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+		return true;
+	case SESSION_REQUEST:
+		rq = s->rq;
+		s->rq = NULL;
+		take(c, rq);
+		return false;
+	case SESSION_REFUSED:
+		refused(c, &s->no);
+		return false;
+	case SESSION_MEMORY:
+		refused(c, &(struct http_refusal){ 503,
+		    "out of memory or disk space for the request" });
+		return false;
+	default:
+		return false;
+	}
+}
+
+/* A request that is not served gets its answer all the same. */
+static bool
+refuse_fastcgi(struct connection *c, struct fastcgi_session *s)
+{
+	struct request *rq = s->rq;
+
+	s->rq = NULL;
+	if (rq == NULL) {
+		refused(c, &s->no);
+		return false;
+	}
+	log_warning("Invalid FastCGI request: %s", s->no.why);
+	if (!rq->keep)
+		s->close = true;
+	rq->conn = c;
+	rq->sink = &connection_sink;
+	response_error(rq, s->no.status, s->no.why);
+	request_put(&c->net->pool, rq);
+	if (s->close)
+		finish(c, false);
+	return !c->close_after;
+}
+
+static bool
+step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
+{
+	struct fastcgi_session *s = c->session.fastcgi;
+	struct request *rq;
+
+	switch (fastcgi_feed(s, &c->net->wire, &c->peer, &c->net->pool, p, n,
+	    used)) {
+	case SESSION_SEND:
+		sink_raw(c, s->reply, s->reply_n);
+		if (s->close)
+			finish(c, false);
+		return !s->close;
+	case SESSION_REQUEST:
+		rq = s->rq;
+		s->rq = NULL;
+		s->running++;
+		take(c, rq);
+		return *used < n;
+	case SESSION_ABORT:
+		abort_id(c, s->aborted);
+		return true;
+	case SESSION_REFUSED:
+		return refuse_fastcgi(c, s);
+	case SESSION_MEMORY:
+		refused(c, &(struct http_refusal){ 503,
+		    "out of memory or disk space for the request" });
+		return false;
+	default:
+		return false;
+	}
+}
+
+static bool
+step(struct connection *c, char *p, size_t n, size_t *used)
+{
+	*used = 0;
+	return c->listener->protocol == PROTOCOL_HTTP ?
+	    step_http(c, p, n, used) : step_fastcgi(c, p, n, used);
+}
+
+/* May bytes be understood now, or must they wait for the response? */
+static bool
+attentive(const struct connection *c)
+{
+	return !uv_is_closing(&c->uv.handle) && !c->close_after &&
+	    (c->listener->protocol == PROTOCOL_FASTCGI || c->active == NULL);
+}
+
+static void
+settle(struct connection *c)
+{
+	bool body;
+
+	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
+		return;
+	if (c->listener->protocol == PROTOCOL_HTTP)
+		body = c->session.http.rq != NULL;
+	else
+		body = c->session.fastcgi->nopen > 0;
+	if (body)
+		enter(c, NET_BODY);
+	else if (c->in.n == 0)
+		enter(c, NET_IDLE);
+	else if (c->in_list != NET_HEAD)	/* its clock does not restart */
+		enter(c, NET_HEAD);
+}
+
+static const struct http_refusal too_large = { 431, "request head too large" };
+
+/* Bytes have come in `p`, which is not ours to keep. */
+static void
+digest(struct connection *c, char *p, size_t n)
+{
+	size_t used, max = c->active != NULL ? CONNECTION_AHEAD :
+	    CONNECTION_IN_MAX;
+
+	if (c->in.n > 0 || !attentive(c)) {
+		if (buffer_add(&c->in, p, n, max + NET_READ) == -1) {
+			refused(c, &too_large);
+			return;
+		}
+		if (c->in.n >= max)
+			read_stop(c);
+		feed(c);
+		if (attentive(c) && c->in.n >= CONNECTION_IN_MAX)
+			refused(c, &too_large);
+		return;
+	}
+	c->scanned = 0;
+	while (n > 0 && attentive(c)) {
+		bool more = step(c, p, n, &used);
+
+		p += used;
+		n -= used;
+		if (!more)
+			break;
+	}
+	if (uv_is_closing(&c->uv.handle) || c->close_after)
+		return;
+	if (n > 0) {
+		c->scanned = attentive(c) ? n : 0;
+		if (buffer_add(&c->in, p, n, CONNECTION_IN_MAX) == -1) {
+			refused(c, &too_large);
+			return;
+		}
+	}
+	settle(c);
+}
+
+/* Understand what is kept in c->in. */
+static void
+feed(struct connection *c)
+{
+	size_t used;
+	bool more = true;
+
+	while (more && c->in.n > 0 && attentive(c)) {
+		more = step(c, c->in.p, c->in.n, &used);
+		if (uv_is_closing(&c->uv.handle))
+			return;
+		buffer_drop(&c->in, used);
+		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
+	}
+	if (c->close_after || uv_is_closing(&c->uv.handle))
+		return;
+	if (c->in.n == 0)
+		buffer_free(&c->in);
+	if (c->stopped && !c->eof && c->in.n < CONNECTION_AHEAD) {
+		c->stopped = false;
+		(void)uv_read_start(&c->uv.stream, on_alloc, c->reader);
+	}
+	settle(c);
+}
+
+/* The client sends no more. What it asked for it still gets over HTTP; a
+ * web server that closes a FastCGI connection has lost its client. */
+static void
+at_eof(struct connection *c)
+{
+	struct request *rq;
+
+	c->eof = true;
+	read_stop(c);
+	if (c->refs == 0 && c->in_list != NET_SENDING) {
+		if (c->in_list == NET_BODY)
+			log_info("The client left within a request's body");
+		connection_cut(c);
+		return;
+	}
+	if (c->listener->protocol == PROTOCOL_FASTCGI) {
+		for (rq = c->active; rq != NULL; rq = rq->sibling)
+			rq->gone = true;
+		sink_break(c);
+	}
+}
+
+/* Is the response out, and only the news of it not here yet? */
+static void
+catch_up(struct connection *c)
+{
+	if (c->active != NULL && c->net->reap != NULL &&
+	    atomic_load(&c->active->state) == REQUEST_DONE)
+		c->net->reap(c->net->reap_arg);
+	if (c->active != NULL)
+		atomic_store(&c->eager, true);
+}
+
+static void
+on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+{
+	struct connection *c = stream->data;
+	struct http_session *s = &c->session.http;
+	struct request *rq;
+
+	if (c->active != NULL) {
+		catch_up(c);
+		if (uv_is_closing(&c->uv.handle))
+			return;
+	}
+	if (n == UV_EOF)
+		at_eof(c);
+	else if (n < 0) {
+		if (c->refs > 0) {
+			c->eof = true;
+			sink_break(c);
+			read_stop(c);
+		} else
+			connection_cut(c);
+	} else if (n == 0 || c->in_list == NET_LINGER || c->close_after)
+		return;		/* not wanted any more */
+	else if (b->base == c->net->buffer)
+		digest(c, b->base, (size_t)n);
+	else {
+		switch (http_spaced(s, (size_t)n)) {
+		case SESSION_REQUEST:
+			rq = s->rq;
+			s->rq = NULL;
+			take(c, rq);
+			break;
+		case SESSION_MEMORY:
+			refused(c, &(struct http_refusal){ 503,
+			    "out of disk space for the request" });
+			break;
+		default:
+			enter(c, NET_BODY);
+		}
+	}
+}
+
+/* --- requests that are over */
+
+static void
+unlink_active(struct connection *c, struct request *rq)
+{
+	struct request **p;
+
+	for (p = &c->active; *p != NULL; p = &(*p)->sibling)
+		if (*p == rq) {
+			*p = rq->sibling;
+			break;
+		}
+}
+
+/* The response is out: the next request, if its bytes are here. */
+static void
+go_on(struct connection *c)
+{
+	enter(c, NET_IDLE);
+	atomic_store_explicit(&c->eager, c->stopped, memory_order_relaxed);
+	if (c->in.n > 0 || c->stopped)
+		feed(c);
+	if (uv_is_closing(&c->uv.handle) || c->refs > 0)
+		return;
+	if (c->eof)
+		connection_cut(c);
+	else if (c->net->leaving)
+		handoff_give(c);
+}
+
+void
+connection_done(struct request *rq)
+{
+	struct connection *c = rq->conn;
+	bool keep = rq->keep && !rq->rs.broken && !rq->gone && !sink_broken(c),
+	    cut = rq->rs.broken, abandoned = rq->abandoned;
+
+	unlink_active(c, rq);
+	c->refs--;
+	request_put(&c->net->pool, rq);
+	if (uv_is_closing(&c->uv.handle)) {
+		release(c);
+		return;
+	}
+	if (c->listener->protocol == PROTOCOL_FASTCGI)
+		c->session.fastcgi->running--;
+	if (abandoned) {		/* it was answered for */
+		if (c->close_after)
+			finish(c, false);
+		else
+			settle(c);
+		return;
+	}
+	if (cut && c->listener->protocol == PROTOCOL_FASTCGI) {
+		connection_cut(c);	/* the only way to say "not whole" */
+		return;
+	}
+	if (!keep || c->close_after || (c->eof && c->in.n == 0)) {
+		finish(c, c->in.n > 0);
+		return;
+	}
+	if (c->refs > 0)
+		return;
+	if (sink_pending(c))
+		enter(c, NET_SENDING);
+	else
+		go_on(c);
+}
+
+bool
+connection_abandon(struct request *rq, int status)
+{
+	struct connection *c = rq->conn;
+	char page[2048];
+	bool on_wire;
+
+	pthread_mutex_lock(&c->lock);
+	if (rq->abandoned || atomic_load(&rq->state) != REQUEST_RUNNING) {
+		pthread_mutex_unlock(&c->lock);
+		return false;
+	}
+	rq->abandoned = true;
+	on_wire = rq->on_wire;
+	pthread_cond_broadcast(&c->drained);
+	pthread_mutex_unlock(&c->lock);
+	if (uv_is_closing(&c->uv.handle))
+		return true;
+	if (on_wire) {
+		connection_cut(c);
+		return true;
+	}
+	if (c->listener->protocol == PROTOCOL_HTTP)
+		sink_raw(c, page, http_error_page(page, sizeof(page), status,
+		    "The application took too long"));
+	else
+		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
+		    status, "The application took too long"));
+	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep) {
+		c->close_after = true;
+		if (!sink_pending(c))
+			connection_cut(c);
+	}
+	return true;
+}
+
+/* --- new connections */
+
+static void
+set_peer(struct connection *c, const struct sockaddr *sa)
+{
+	struct peer *p = &c->peer;
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+	const struct sockaddr_in *in = (const void *)sa;
+	unsigned int port;
+
+	p->server_name = str_of(c->listener->server_name);
+	p->server_port = str_of(c->listener->server_port);
+	p->trusted = trust_has(c->net->trust, sa);
+	if (sa->sa_family == AF_INET) {
+		(void)inet_ntop(AF_INET, &in->sin_addr, p->addr,
+		    sizeof(p->addr));
+		port = ntohs(in->sin_port);
+	} else if (sa->sa_family == AF_INET6) {
+		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+			(void)inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12,
+			    p->addr, sizeof(p->addr));
+		else
+			(void)inet_ntop(AF_INET6, &in6->sin6_addr, p->addr,
+			    sizeof(p->addr));
+		port = ntohs(in6->sin6_port);
+	} else {
+		p->unix_socket = true;
+		return;
+	}
+	p->addr_n = (uint8_t)strlen(p->addr);
+	p->port_n = (uint8_t)snprintf(p->port, sizeof(p->port), "%u", port);
+}
+
+/* The stream handle of a descriptor; it closes it from now on. */
+static int
+open_handle(struct connection *c)
+{
+	int rc;
+
+	c->uv.handle.data = c;
+	if (c->listener->family == AF_UNIX) {
+		(void)uv_pipe_init(&c->net->loop, &c->uv.pipe, 0);
+		rc = uv_pipe_open(&c->uv.pipe, c->fd);
+	} else {
+		(void)uv_tcp_init(&c->net->loop, &c->uv.tcp);
+		rc = uv_tcp_open(&c->uv.tcp, c->fd);
+	}
+	if (rc != 0)
+		(void)close(c->fd);
+	else
+		rc = uv_read_start(&c->uv.stream, on_alloc, on_read);
+	return rc;
+}
+
+static struct connection *
+connection_new(struct net *net, const struct listener *l, int fd)
+{
+	struct connection *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return NULL;
+	if (l->protocol == PROTOCOL_FASTCGI && (c->session.fastcgi =
+	    calloc(1, sizeof(*c->session.fastcgi))) == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->net = net;
+	c->listener = l;
+	c->fd = fd;
+	c->reader = on_read;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->drained, NULL);
+	return c;
+}
+
+void
+connection_open(struct net *net, const struct listener *l, int fd,
+    const struct sockaddr *sa, const char *in, size_t n)
+{
+	struct connection *c;
+
+	if ((c = connection_new(net, l, fd)) == NULL) {
+		log_error("Out of memory for a connection");
+		(void)close(fd);
+		return;
+	}
+	set_peer(c, sa);
+	net->nconns++;
+	c->in_list = NET_HEAD;
+	TAILQ_INSERT_TAIL(&net->list[NET_HEAD], c, entry);
+	c->since_ms = uv_now(&net->loop);
+	if (open_handle(c) != 0) {
+		log_error("Cannot watch a new connection: out of resources");
+		connection_cut(c);
+	} else if (n > 0)
+		digest(c, (char *)(uintptr_t)in, n);
+}
+
+/* --- the passage of time */
+
+void
+connections_todo(struct net *net)
+{
+	struct connection *c, *next;
+
+	pthread_mutex_lock(&net->todo_lock);
+	c = net->todo;
+	net->todo = NULL;
+	pthread_mutex_unlock(&net->todo_lock);
+	for (; c != NULL; c = next) {
+		next = c->next_todo;
+		pthread_mutex_lock(&net->todo_lock);
+		c->in_todo = false;
+		pthread_mutex_unlock(&net->todo_lock);
+		if (sink_pending(c))
+			sink_watch(c);
+	}
+}
+
+static void
+expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
+{
+	struct connection *c, *next;
+	uint64_t now = uv_now(&net->loop);
+
+	for (c = TAILQ_FIRST(&net->list[list]); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->since_ms + ms > now) {
+			/* Only senders are out of order: they progress. */
+			if (list == NET_SENDING)
+				continue;
+			break;
+		}
+		if (why != NULL)
+			log_info("Connection from ip=%s closed: %s",
+			    c->peer.addr_n > 0 ? c->peer.addr : "unix", why);
+		if (list == NET_HEAD && c->in.n > 0)
+			refused(c, &(struct http_refusal){ 408,
+			    "the request did not become whole in time" });
+		else
+			connection_cut(c);
+	}
+}
+
+void
+connections_tick(struct net *net)
+{
+	expire(net, NET_IDLE, net->closing ? 1000 : net->keepalive_ms, NULL);
+	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
+	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");
+	expire(net, NET_SENDING, NET_SEND_MS, "the client takes no more");
+	expire(net, NET_LINGER, NET_LINGER_MS, NULL);
+}
+
+void
+connections_leave(struct net *net)
+{
+	struct connection *c, *next;
+	static const enum net_list lists[] = { NET_IDLE, NET_HEAD };
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		for (c = TAILQ_FIRST(&net->list[lists[i]]); c != NULL;
+		    c = next) {
+			next = TAILQ_NEXT(c, entry);
+			handoff_give(c);
+		}
+}

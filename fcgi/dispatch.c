@@ -1,0 +1,633 @@
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fcgi/acceptor.h"
+#include "fcgi/connection.h"
+#include "fcgi/dispatch.h"
+#include "fcgi/log.h"
+#include "fcgi/response.h"
+#include "fcgi/scoreboard.h"
+
+enum {
+	SLOW_NS = 100 * 1000,		/* a call that waits as long is slow */
+	VERY_SLOW_NS = 1000 * 1000,
+	SLOW_FOR_NS = 50 * 1000 * 1000,	/* how long we then expect others */
+	TICK_NS = 1000 * 1000,		/* the monitor's */
+	DOZE_TICKS = 40,
+	STACK = 1 << 20,
+	NOBODY = -1
+};
+
+struct dispatch {
+	struct dispatch_config	 c;
+	pthread_mutex_t		 m;		/* protects what follows */
+	pthread_cond_t		 work;		/* idle callers wait here */
+	pthread_cond_t		 lead;		/* the spare leader does */
+	pthread_cond_t		 doze;		/* the monitor does */
+	int			 leader;	/* thread that has the loop */
+	bool			 inlining;	/* it is in the application */
+	bool			 dozing;	/* the monitor is */
+	bool			 coming;	/* a caller was woken */
+	bool			 entering;	/* one waits for the GIL */
+	bool			 spare_idle, quit;
+	unsigned int		 running, idle, queued;
+	struct request		*ready, **ready_end;
+	struct request		*done;
+	struct request		**run;		/* what each thread runs */
+	bool			 blocked;	/* the leader waits in the loop */
+	uint64_t		 slow_until_ns;
+	int64_t			 average_ns;	/* of a call */
+	int64_t			 waited_ns;	/* of it, not on a CPU */
+	uint64_t		 seq;		/* inline calls */
+	unsigned long		 taken;
+};
+
+struct thread {
+	struct dispatch	*d;
+	int		 me;
+	void		*app;		/* kind->thread_new()'s */
+	bool		 caller;	/* else it may only lead */
+	bool		 entered;	/* has the application's lock */
+};
+
+static struct dispatch *current;	/* this process's only one */
+
+static uint64_t
+now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	(void)clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* --- small steps, m held */
+
+static void
+wake_caller(struct dispatch *d)
+{
+	/* One on its way will look around, and wake the next if need be. */
+	if (d->idle > 0 && !d->coming) {
+		d->coming = true;
+		pthread_cond_signal(&d->work);
+	}
+}
+
+/* The loop is nobody's: have somebody take it. */
+static void
+wake_leader(struct dispatch *d)
+{
+	d->leader = NOBODY;
+	if (d->spare_idle)
+		pthread_cond_signal(&d->lead);
+	else
+		wake_caller(d);
+}
+
+/* The leader goes where it cannot see to the loop: have it watched. */
+static void
+watch_me(struct thread *t)
+{
+	struct dispatch *d = t->d;
+
+	d->leader = t->me;
+	d->inlining = true;
+	d->seq++;
+	if (d->dozing) {
+		d->dozing = false;
+		pthread_cond_signal(&d->doze);
+	}
+}
+
+static bool
+slow(const struct dispatch *d)
+{
+	return d->waited_ns > SLOW_NS ||
+	    (d->slow_until_ns != 0 && now_ns(CLOCK_MONOTONIC) <
+	    d->slow_until_ns);
+}
+
+static struct request *
+pop(struct dispatch *d)
+{
+	struct request *rq = d->ready;
+
+	if ((d->ready = rq->next) == NULL)
+		d->ready_end = &d->ready;
+	rq->next = NULL;
+	d->queued--;
+	return rq;
+}
+
+static void
+enter_app(struct thread *t)
+{
+	if (!t->entered)
+		t->d->c.kind->enter(t->app);
+	t->entered = true;
+}
+
+static void
+leave_app(struct thread *t)
+{
+	if (t->entered)
+		t->d->c.kind->leave(t->app);
+	t->entered = false;
+}
+
+/* --- one request */
+
+/* Without m. */
+static void
+call(struct thread *t, struct request *rq, bool give_way)
+{
+	const struct app_kind *kind = t->d->c.kind;
+	bool ok;
+
+	ok = kind->call(&rq->pub) == 0;
+	if (give_way)		/* others are likely to want it now */
+		leave_app(t);
+	response_finish(rq, ok);
+	if (t->d->c.finished != NULL)
+		t->d->c.finished(t->d->c.arg, rq);
+}
+
+static void
+account(struct dispatch *d, uint64_t began, uint64_t ended, uint64_t cpu)
+{
+	int64_t took = (int64_t)(ended - began);
+	int64_t waited = cpu == 0 ? 0 : took - (int64_t)cpu;
+
+	/* One long call says little about the next: the monitor saw it. */
+	if (took > VERY_SLOW_NS)
+		took = VERY_SLOW_NS;
+	if (waited > VERY_SLOW_NS)
+		waited = VERY_SLOW_NS;
+	d->average_ns += (took - d->average_ns) / 16;
+	d->waited_ns += (waited - d->waited_ns) / 16;
+}
+
+/* m held; hand the request back to the loop's owner. */
+static void
+give_back(struct thread *t, struct request *rq)
+{
+	struct dispatch *d = t->d;
+
+	atomic_store(&rq->state, REQUEST_DONE);
+	rq->next = d->done;
+	d->done = rq;
+	/* A kept connection with nothing to do can wait for the next turn. */
+	if (d->leader != t->me && d->blocked && (!rq->keep ||
+	    rq->rs.broken || atomic_load(&rq->conn->eager)))
+		(void)uv_async_send(&d->c.net->wake);
+}
+
+static void
+serve(struct thread *t, bool lead)	/* m held, and entered */
+{
+	struct dispatch *d = t->d;
+	struct request *rq = pop(d);
+	bool give_way, sample;
+	uint64_t began, ended, cpu = 0;
+
+	if (rq->gone) {		/* its client has left: nobody would see it */
+		give_back(t, rq);
+		return;
+	}
+	d->run[t->me] = rq;
+	d->running++;
+	if (lead)
+		watch_me(t);
+	else if (d->leader == NOBODY)
+		wake_leader(d);
+	else if (d->ready != NULL && !d->entering)
+		wake_caller(d);
+	give_way = d->average_ns > SLOW_NS;
+	sample = give_way;
+	atomic_store(&rq->state, REQUEST_RUNNING);
+	began = now_ns(CLOCK_MONOTONIC);
+	rq->began_ns = began;
+	atomic_store_explicit(&rq->progress_ms, began / 1000000,
+	    memory_order_relaxed);
+	atomic_store_explicit(&d->c.place->busy, d->running,
+	    memory_order_relaxed);
+	pthread_mutex_unlock(&d->m);
+	if (sample)
+		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	call(t, rq, give_way);
+	if (sample)
+		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	ended = now_ns(CLOCK_MONOTONIC);
+	pthread_mutex_lock(&d->m);
+	d->running--;
+	atomic_store_explicit(&d->c.place->busy, d->running,
+	    memory_order_relaxed);
+	d->run[t->me] = NULL;
+	account(d, began, ended, cpu);
+	if (d->leader == t->me)
+		d->inlining = false;
+	give_back(t, rq);
+}
+
+/* --- the leader */
+
+/* m held. Requests whose callers have let go; returns with m held. */
+static void
+reap(struct dispatch *d)
+{
+	struct request *rq, *next;
+
+	rq = d->done;
+	d->done = NULL;
+	if (rq == NULL)
+		return;
+	pthread_mutex_unlock(&d->m);
+	for (; rq != NULL; rq = next) {
+		next = rq->next;
+		rq->next = NULL;
+		connection_done(rq);
+	}
+	pthread_mutex_lock(&d->m);
+}
+
+/* m held. What the last turn brought joins the queue. */
+static void
+collect(struct dispatch *d)
+{
+	struct net *net = d->c.net;
+	struct request *rq;
+
+	if (net->fresh == NULL)
+		return;
+	for (rq = net->fresh; rq != NULL; rq = rq->next)
+		d->queued++;
+	*d->ready_end = net->fresh;
+	d->ready_end = net->fresh_end;
+	net->fresh = NULL;
+	net->fresh_end = &net->fresh;
+}
+
+/* The loop has met a connection whose request is done but not reaped. */
+static void
+reap_now(void *arg)
+{
+	struct dispatch *d = arg;
+
+	pthread_mutex_lock(&d->m);
+	reap(d);
+	pthread_mutex_unlock(&d->m);
+}
+
+static void
+dump_stacks(struct dispatch *d)
+{
+	if (d->c.kind->dump != NULL && log_fd() != -1)
+		d->c.kind->dump(log_fd());
+}
+
+/* m held. Requests past their limit are answered for. */
+static void
+check_limits(struct dispatch *d)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC) / 1000000, since;
+	struct request *rq;
+	unsigned int i;
+	struct str *u;
+
+	for (i = 0; i < d->c.threads; i++) {
+		if ((rq = d->run[i]) == NULL || rq->abandoned)
+			continue;
+		since = atomic_load_explicit(&rq->progress_ms,
+		    memory_order_relaxed);
+		if (now < since + d->c.request_timeout_ms)
+			continue;
+		u = &rq->pub.vars[0].value;
+		if (!connection_abandon(rq, 504))
+			continue;
+		log_critical("Request timed out after %u s: %.*s %.*s "
+		    "(504 sent; the worker will be replaced)",
+		    d->c.request_timeout_ms / 1000, (int)u->n, u->p,
+		    (int)request_find(rq, "PATH_INFO")->value.n,
+		    request_find(rq, "PATH_INFO")->value.p);
+		dump_stacks(d);
+		if (d->c.stuck != NULL)
+			d->c.stuck(d->c.arg);
+	}
+}
+
+/* m held. Does everybody who may call do so already? Then new connections
+ * are better off with a neighbour. */
+static bool
+full(const struct dispatch *d)
+{
+	return d->running >= d->c.threads && d->queued > 0;
+}
+
+/* One turn of the loop; m held at call and return. */
+static void
+lead(struct thread *t, bool look)
+{
+	struct dispatch *d = t->d;
+	struct net *net = d->c.net;
+	bool again;
+
+	d->leader = t->me;
+	reap(d);
+	if (d->c.request_timeout_ms != 0 && d->running > 0)
+		check_limits(d);
+	acceptors_pause(net, full(d));
+	d->blocked = !look;
+	pthread_mutex_unlock(&d->m);
+	if (!look)
+		leave_app(t);
+	net_turn(net, !look);
+	if (look && net->fresh == NULL && t->entered && t->me == 0 &&
+	    d->c.kind->signals != NULL)
+		(void)d->c.kind->signals();
+	again = !d->c.turned(d->c.arg);
+	pthread_mutex_lock(&d->m);
+	d->blocked = false;
+	collect(d);
+	if (!again) {
+		d->quit = true;
+		pthread_cond_broadcast(&d->work);
+		pthread_cond_broadcast(&d->lead);
+	}
+}
+
+/* --- the threads */
+
+/*
+ * A request waits and the leader asks: shall it call it, loop in hand?
+ * False: it goes on leading, or (*lead false) it leads no more.
+ */
+static bool
+call_inline(struct thread *t, bool *lead)
+{
+	struct dispatch *d = t->d;
+	bool callers = d->idle > 0 || d->coming;
+
+	if (!t->caller) {
+		if (callers && !slow(d)) {	/* fast times: theirs */
+			d->leader = NOBODY;
+			wake_caller(d);
+			*lead = false;
+		} else if (!d->entering)
+			wake_caller(d);
+		return false;
+	}
+	if (!slow(d))
+		return true;
+	if (callers) {			/* slow times: others call */
+		if (!d->entering)
+			wake_caller(d);
+		return false;
+	}
+	if (d->spare_idle) {		/* the last caller gives up leading */
+		wake_leader(d);
+		*lead = false;
+	}
+	return true;
+}
+
+static void
+wait_idle(struct thread *t)
+{
+	struct dispatch *d = t->d;
+
+	if (!t->caller) {
+		d->spare_idle = true;
+		pthread_cond_wait(&d->lead, &d->m);
+		d->spare_idle = false;
+		return;
+	}
+	d->idle++;
+	pthread_cond_wait(&d->work, &d->m);
+	d->idle--;
+	d->coming = false;
+}
+
+/* What to do next, decided with m held. */
+static void
+next_step(struct thread *t, bool *looked)
+{
+	struct dispatch *d = t->d;
+	bool leading = d->leader == NOBODY || d->leader == t->me;
+	bool work = d->ready != NULL && d->running < d->c.threads &&
+	    !d->inlining;
+	bool may = work && t->caller;
+
+	if (work && leading)
+		may = call_inline(t, &leading);
+	if (may && !t->entered && !d->entering) {
+		d->entering = true;
+		if (leading)
+			watch_me(t);
+		pthread_mutex_unlock(&d->m);
+		enter_app(t);
+		pthread_mutex_lock(&d->m);
+		d->entering = false;
+		if (d->leader == t->me)
+			d->inlining = false;
+	} else if (may && t->entered) {
+		serve(t, leading);
+		*looked = false;
+	} else if (leading) {
+		/* With the lock, only look; to wait, let go of it. */
+		lead(t, t->entered && !work && !*looked &&
+		    d->running < d->c.threads);
+		*looked = d->ready == NULL;
+	} else if (t->entered) {
+		pthread_mutex_unlock(&d->m);
+		leave_app(t);
+		pthread_mutex_lock(&d->m);
+	} else
+		wait_idle(t);
+}
+
+static void
+work(struct thread *t)
+{
+	struct dispatch *d = t->d;
+	bool looked = true;
+
+	pthread_mutex_lock(&d->m);
+	while (!d->quit)
+		next_step(t, &looked);
+	if (d->leader == t->me)
+		d->inlining = false;
+	pthread_mutex_unlock(&d->m);
+	leave_app(t);
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct thread *t = arg;
+
+	if (t->caller && t->d->c.kind->thread_new != NULL &&
+	    (t->app = t->d->c.kind->thread_new()) == NULL)
+		t->caller = false;	/* it can still lead */
+	work(t);
+	if (t->app != NULL && t->d->c.kind->thread_free != NULL)
+		t->d->c.kind->thread_free(t->app);
+	return NULL;
+}
+
+/* Takes the loop from a leader that is stuck in the application. */
+static void *
+monitor_main(void *arg)
+{
+	struct dispatch *d = arg;
+	struct timespec tick = { 0, TICK_NS };
+	unsigned int quiet = 0;
+	uint64_t last = 0;
+
+	pthread_mutex_lock(&d->m);
+	while (!d->quit) {
+		pthread_mutex_unlock(&d->m);
+		(void)nanosleep(&tick, NULL);
+		pthread_mutex_lock(&d->m);
+		if (d->inlining && d->seq == last) {
+			d->inlining = false;
+			d->slow_until_ns = now_ns(CLOCK_MONOTONIC) +
+			    SLOW_FOR_NS;
+			d->taken++;
+			wake_leader(d);
+		}
+		quiet = d->seq == last ? quiet + 1 : 0;
+		last = d->seq;
+		if (quiet > DOZE_TICKS) {
+			quiet = 0;
+			d->dozing = true;
+			while (d->dozing && !d->quit)
+				pthread_cond_wait(&d->doze, &d->m);
+			last = d->seq;
+		}
+	}
+	pthread_mutex_unlock(&d->m);
+	return NULL;
+}
+
+static int
+start_thread(pthread_t *id, void *(*f)(void *), void *arg)
+{
+	pthread_attr_t a;
+	sigset_t all, old;
+	int rc;
+
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	(void)pthread_attr_init(&a);
+	(void)pthread_attr_setstacksize(&a, STACK);
+	rc = pthread_create(id, &a, f, arg);
+	(void)pthread_attr_destroy(&a);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+/* How many of the callers are still in the application. */
+static unsigned int
+busy_callers(struct dispatch *d)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&d->m);
+	n = d->running;
+	pthread_mutex_unlock(&d->m);
+	return n;
+}
+
+unsigned int
+dispatch_busy(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&current->m);
+	n = current->running + current->queued;
+	pthread_mutex_unlock(&current->m);
+	return n;
+}
+
+unsigned long
+dispatch_taken(void)
+{
+	return current->taken;
+}
+
+static int
+dispatch_init(struct dispatch *d, const struct dispatch_config *c)
+{
+	*d = (struct dispatch){ .c = *c, .leader = NOBODY };
+	d->ready_end = &d->ready;
+	pthread_mutex_init(&d->m, NULL);
+	pthread_cond_init(&d->work, NULL);
+	pthread_cond_init(&d->lead, NULL);
+	pthread_cond_init(&d->doze, NULL);
+	d->run = calloc((size_t)c->threads + 1, sizeof(*d->run));
+	return d->run == NULL ? -1 : 0;
+}
+
+bool
+dispatch_run(const struct dispatch_config *c)
+{
+	struct dispatch *d = malloc(sizeof(*d));
+	struct thread *threads = calloc((size_t)c->threads + 1,
+	    sizeof(*threads));
+	pthread_t *ids = calloc((size_t)c->threads + 2, sizeof(*ids));
+	unsigned int i, started = 0;
+	bool orderly;
+
+	if (d == NULL || threads == NULL || ids == NULL ||
+	    dispatch_init(d, c) == -1) {
+		log_error("Out of memory for the worker's threads");
+		return false;
+	}
+	current = d;
+	c->net->reap = reap_now;
+	c->net->reap_arg = d;
+	for (i = 0; i <= c->threads; i++)
+		threads[i] = (struct thread){ .d = d, .me = (int)i,
+		    .caller = i < c->threads };
+	for (i = 1; i <= c->threads; i++) {
+		if (start_thread(&ids[i], thread_main, &threads[i]) != 0)
+			break;
+		started++;
+	}
+	if (started == 0 ||
+	    start_thread(&ids[0], monitor_main, d) != 0) {
+		log_error("Cannot start the worker's threads: %s (see the "
+		    "limits on processes and memory)", strerror(errno));
+		return false;
+	}
+	if (started < c->threads)
+		log_warning("Only %u of %u threads could be started",
+		    started, c->threads);
+	work(&threads[0]);
+	orderly = busy_callers(d) == 0;
+	pthread_mutex_lock(&d->m);
+	pthread_cond_broadcast(&d->work);
+	pthread_cond_broadcast(&d->lead);
+	pthread_cond_signal(&d->doze);
+	pthread_mutex_unlock(&d->m);
+	for (i = 0; i <= started && orderly; i++)
+		(void)pthread_join(ids[i], NULL);
+	if (orderly) {
+		pthread_mutex_lock(&d->m);
+		reap(d);
+		pthread_mutex_unlock(&d->m);
+		free(d->run);
+		free(d);
+		free(threads);
+	}
+	free(ids);
+	return orderly;
+}

@@ -1,0 +1,52 @@
+/*
+ * Who runs the application, and on which thread: the engine of the classes
+ * sync and gthread.
+ *
+ * N caller threads may run the application, one more may only lead, and a
+ * monitor watches. The leader has the loop. While calls are fast the
+ * leader calls inline, loop in hand; when it sticks, the monitor takes the
+ * loop away and another thread leads. In slow times the leader only leads.
+ *
+ * Always true: one thread leads; the application is never called from
+ * inside the loop; locks are taken in the order application's (GIL), then
+ * ours; nobody waits for the application's lock while holding ours; at
+ * most one thread waits for it on behalf of the queue.
+ */
+#ifndef FCGI_DISPATCH_H
+#define FCGI_DISPATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fcgi/net.h"
+
+struct app_kind;
+struct dispatch;
+struct place;
+
+struct dispatch_config {
+	struct net		*net;
+	const struct app_kind	*kind;
+	unsigned int		 threads;
+	unsigned int		 request_timeout_ms;	/* 0: none */
+	struct place		*place;			/* on the board */
+	/* Called by the leader after each turn: true ends the worker. */
+	bool			(*turned)(void *arg);
+	/* A caller has been in the application for too long. */
+	void			(*stuck)(void *arg);
+	/* A response is complete; on its caller's thread. */
+	void			(*finished)(void *arg, struct request *);
+	void			*arg;
+};
+
+/* Serve on this thread (caller 0) and its helpers until turned() says so.
+ * False when a caller is stuck: then the process cannot be wound up in
+ * order and must be left by _exit. */
+bool	 dispatch_run(const struct dispatch_config *);
+/* Requests that are queued or running; for the leader. */
+unsigned int dispatch_busy(void);
+/* How many calls had the loop taken away from them, for tests and status. */
+unsigned long dispatch_taken(void);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * Kept connections of a leaving worker go to another one: the descriptor
+ * and the bytes that were read from it, over a SOCK_SEQPACKET socket that
+ * all workers share. A message that nobody has read yet is kept by the
+ * socket, so a worker's death loses none.
+ */
+#ifndef FCGI_HANDOFF_H
+#define FCGI_HANDOFF_H
+
+#include "fcgi/net.h"
+
+enum { HANDOFF_BYTES = 32 * 1024 };	/* unread bytes that may go along */
+
+/* Start taking what others give. 0 or -1. */
+int	 handoff_open(struct net *, int from);
+void	 handoff_stop(struct net *);
+/* Give this one away if it can be; it stays as it is if it cannot. */
+void	 handoff_give(struct connection *);
+
+#endif

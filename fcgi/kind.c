@@ -1,0 +1,94 @@
+#include "config.h"
+
+#include <dlfcn.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fcgi/app.h"
+#include "fcgi/kind.h"
+#include "shim/native/native.h"
+
+static const struct app_kind *
+try_file(const char *dir, const char *sub, char **tried)
+{
+	char path[PATH_MAX], *more = NULL;
+	const struct app_kind *kind;
+	void *h;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s%s", dir, sub,
+	    PYTHON_MODULE) >= sizeof(path))
+		return NULL;
+	/* Extension modules do not link libpython: they look it up here. */
+	h = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+	if (h != NULL && (kind = dlsym(h, "app_kind")) != NULL &&
+	    kind->abi == APP_ABI)
+		return kind;
+	if (asprintf(&more, "%s%s%s", *tried != NULL ? *tried : "",
+	    *tried != NULL ? "; " : "", h == NULL ? dlerror() :
+	    "made for another version of gangway") == -1)
+		return NULL;
+	free(*tried);
+	*tried = more;
+	return NULL;
+}
+
+/* The folder of our own file, links followed. */
+static const char *
+own_folder(char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+	if (n <= 0)
+		return NULL;
+	path[n] = '\0';
+	return dirname(path);
+}
+
+const struct app_kind *
+kind_python(char **why)
+{
+	static const struct app_kind *found;
+	const char *given = getenv("GANGWAY_LIBDIR"), *dir;
+	char path[PATH_MAX], *tried = NULL;
+
+	if (found != NULL)
+		return found;
+	if (PYTHON_MODULE == NULL) {
+		*why = strdup("this gangway was built without Python");
+		return NULL;
+	}
+	if (given != NULL && *given != '\0')
+		found = try_file(given, "", &tried);
+	if (found == NULL && (dir = own_folder(path)) != NULL &&
+	    (found = try_file(dir, "shim/.libs/", &tried)) == NULL &&
+	    (found = try_file(dir, "../shim/.libs/", &tried)) == NULL)
+		found = try_file(dir, "../lib/gangway/", &tried);
+	if (found == NULL)
+		found = try_file(PKGLIBDIR, "", &tried);
+	if (found == NULL && asprintf(why, "cannot load the Python shim: %s",
+	    tried) == -1)
+		*why = NULL;
+	free(tried);
+	return found;
+}
+
+const struct app_kind *
+kind_find(const char *spec, const struct app_kind *python, char **why)
+{
+	if (strncmp(spec, "native:", 7) == 0)
+		return &app_native;
+	if (strncmp(spec, "cgi:", 4) == 0 ||
+	    strncmp(spec, "fastcgi:", 8) == 0) {
+		if (asprintf(why, "'%s': this version runs Python "
+		    "applications (module:callable, FILE.py) and native: "
+		    "ones", spec) == -1)
+			*why = NULL;
+		return NULL;
+	}
+	return python != NULL ? python : kind_python(why);
+}

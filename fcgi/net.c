@@ -1,0 +1,75 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fcgi/acceptor.h"
+#include "fcgi/connection.h"
+
+static void
+on_wake(uv_async_t *h)
+{
+	(void)h;	/* to end the turn was all */
+}
+
+static void
+on_tick(uv_timer_t *h)
+{
+	struct net *net = h->data;
+
+	connections_tick(net);
+	if (net->leaving)
+		connections_leave(net);
+	acceptors_tick(net);
+}
+
+int
+net_open(struct net *net)
+{
+	int i, rc;
+
+	for (i = 0; i < NET_LISTS; i++)
+		TAILQ_INIT(&net->list[i]);
+	net->fresh_end = &net->fresh;
+	pthread_mutex_init(&net->todo_lock, NULL);
+	if ((rc = uv_loop_init(&net->loop)) != 0 ||
+	    (rc = uv_async_init(&net->loop, &net->wake, on_wake)) != 0 ||
+	    (rc = uv_timer_init(&net->loop, &net->tick)) != 0) {
+		errno = -rc;
+		return -1;
+	}
+	net->tick.data = net;
+	return uv_timer_start(&net->tick, on_tick, NET_TICK_MS, NET_TICK_MS);
+}
+
+void
+net_turn(struct net *net, bool block)
+{
+	(void)uv_run(&net->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+	connections_todo(net);
+}
+
+static void
+close_handle(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void
+net_done(struct net *net)
+{
+	struct connection *c;
+	int i;
+
+	acceptors_close(net);
+	for (i = 0; i < NET_LISTS; i++)
+		while ((c = TAILQ_FIRST(&net->list[i])) != NULL)
+			connection_cut(c);
+	(void)uv_run(&net->loop, UV_RUN_NOWAIT);
+	uv_walk(&net->loop, close_handle, NULL);
+	(void)uv_run(&net->loop, UV_RUN_NOWAIT);
+	(void)uv_loop_close(&net->loop);
+	request_pool_done(&net->pool);
+}

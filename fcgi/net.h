@@ -1,0 +1,82 @@
+/*
+ * The network side of a worker: its loop and everything in it.
+ *
+ * Always true: whoever leads owns all of it (the loop, every handle, the
+ * lists, the request pool); other threads touch only what is named so.
+ */
+#ifndef FCGI_NET_H
+#define FCGI_NET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "fcgi/listener.h"
+#include "fcgi/wire/session.h"
+
+enum {
+	NET_READ = 64 * 1024,		/* bytes read at once */
+	NET_HEAD_MS = 60 * 1000,	/* a head must be whole by then */
+	NET_BODY_MS = 60 * 1000,	/* silence within a body */
+	NET_SEND_MS = 60 * 1000,	/* a client takes nothing */
+	NET_LINGER_MS = 2 * 1000,	/* after a refusal */
+	NET_TICK_MS = 100
+};
+
+struct connection;
+TAILQ_HEAD(connections, connection);
+
+/* The list a connection is in says what it is waited for. */
+enum net_list {
+	NET_BUSY,	/* the application: no deadline of ours */
+	NET_IDLE,	/* the next request */
+	NET_HEAD,	/* the rest of a head */
+	NET_BODY,	/* the rest of a body */
+	NET_SENDING,	/* the client to take the response */
+	NET_LINGER,	/* the client to hang up */
+	NET_LISTS
+};
+
+struct net {
+	uv_loop_t		 loop;
+	uv_async_t		 wake;		/* from any thread */
+	uv_timer_t		 tick;
+	struct wire_config	 wire;
+	const struct trust	*trust;
+	const struct listeners	*listeners;
+	struct request_pool	 pool;
+	struct connections	 list[NET_LISTS];
+	unsigned int		 nconns;
+	unsigned int		 max_conns;	/* worker_connections */
+	unsigned int		 keepalive_ms;	/* 0: none */
+	struct request		*fresh, **fresh_end;	/* complete */
+	unsigned long		 nrequests;
+	atomic_bool		 closing;	/* responses say close */
+	bool			 leaving;	/* kept ones are handed over */
+	int			 handoff;	/* where to, -1: nowhere */
+	uv_poll_t		 offers;	/* from where */
+	bool			 offered;
+	struct acceptor		*acceptors;
+	size_t			 nacceptors;
+	bool			 accepting;
+
+	/* Requests that callers are done with, taken back at once. */
+	void			(*reap)(void *);
+	void			*reap_arg;
+
+	/* Connections whose queue a caller thread has filled. */
+	pthread_mutex_t		 todo_lock;
+	struct connection	*todo;		/* under todo_lock */
+
+	char			 buffer[NET_READ];
+};
+
+/* Prepare the loop. 0 or -1 with errno. */
+int	 net_open(struct net *);
+/* One turn; with `block` it waits for something to happen. */
+void	 net_turn(struct net *, bool block);
+/* Cut and free everything. */
+void	 net_done(struct net *);
+
+#endif

@@ -1,0 +1,382 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "conf/load.h"
+#include "conf/print.h"
+#include "conf/settings.h"
+#include "fcgi/access.h"
+#include "fcgi/app.h"
+#include "fcgi/host.h"
+#include "fcgi/kind.h"
+#include "fcgi/listener.h"
+#include "fcgi/log.h"
+#include "fcgi/manager.h"
+#include "fcgi/program.h"
+#include "fcgi/rights.h"
+#include "fcgi/scoreboard.h"
+#include "fcgi/service.h"
+#include "fcgi/worker.h"
+
+extern char **environ;
+
+struct program {
+	int			 argc;
+	char			**argv;
+	char			**first_environ;
+	char			*first_cwd;
+	struct host		 host;
+	struct load_result	 load;
+	const struct app_kind	*python;	/* at hand, or NULL */
+	const struct app_kind	*kind;
+	bool			 started;	/* the kind is, in this process */
+	bool			 loaded;
+	struct app_config	 config;
+	struct listeners	 listeners;
+};
+
+/* For the first lines, before there is a log. */
+static int
+fail(const char *what, const char *why)
+{
+	fprintf(stderr, "Error: %s%s%s\n", what != NULL ? what : "",
+	    what != NULL ? ": " : "", why != NULL ? why : "out of memory");
+	return 1;
+}
+
+static char **
+copy_environ(void)
+{
+	size_t i, n = 0;
+	char **e;
+
+	while (environ[n] != NULL)
+		n++;
+	if ((e = calloc(n + 1, sizeof(*e))) == NULL)
+		return NULL;
+	for (i = 0; i < n; i++)
+		if ((e[i] = strdup(environ[i])) == NULL)
+			return NULL;
+	return e;
+}
+
+/* --- the application's kind */
+
+static void
+fill_config(struct program *p, const struct settings *s)
+{
+	size_t n;
+
+	p->config = (struct app_config){
+		.spec = p->load.app,
+		.threads = strcmp(settings_string(s, SET_worker_class),
+		    "sync") == 0 ? 1 :
+		    (unsigned int)settings_int(s, SET_threads),
+		.multiprocess = settings_int(s, SET_workers) > 1,
+		.pythonpath = settings_list(s, SET_pythonpath, &n),
+		.virtualenv = settings_string(s, SET_virtualenv),
+		.server_software = PACKAGE "/" PACKAGE_VERSION,
+	};
+}
+
+static int
+start_python(struct program *p, const struct settings *s, char **why)
+{
+	if (p->python == NULL && (p->python = kind_python(why)) == NULL)
+		return -1;
+	if (p->started)
+		return 0;
+	fill_config(p, s);
+	if (p->python->start(&app_server, &p->config) == -1) {
+		*why = NULL;		/* it has said so */
+		return -1;
+	}
+	p->started = true;
+	return 0;
+}
+
+/* A gunicorn.conf.py needs the interpreter here, before any worker. */
+static int
+evaluate(void *arg, const char *path, struct settings *into, char **why)
+{
+	struct program *p = arg;
+	const char *slash = strrchr(path, '/');
+	struct service_conf conf = { into, slash != NULL ? slash + 1 : path };
+	int rc;
+
+	if (start_python(p, into, why) == -1)
+		return -1;
+	p->python->enter(NULL);
+	rc = p->python->configure(path, &conf, why);
+	p->python->leave(NULL);
+	return rc;
+}
+
+static int
+find_kind(struct program *p)
+{
+	char *why = NULL;
+
+	p->kind = kind_find(p->load.app, p->python, &why);
+	if (p->kind == NULL) {
+		(void)fail(NULL, why);
+		free(why);
+		return -1;
+	}
+	if (p->kind != p->python)
+		p->started = p->loaded = false;
+	fill_config(p, p->load.settings);
+	return 0;
+}
+
+static int
+preload(struct program *p)
+{
+	if (!p->started && p->kind->start(&app_server, &p->config) == -1)
+		return 1;
+	p->started = true;
+	if (p->kind->load() != APP_OK)
+		return 1;
+	p->loaded = true;
+	return 0;
+}
+
+/* --- settings */
+
+static int
+load(struct program *p, const struct load_result *before,
+    struct load_result *result)
+{
+	struct load_input in = {
+		.argc = p->argc, .argv = p->argv,
+		.environ = p->first_environ, .cwd = p->first_cwd,
+		.hosted = p->host.kind != HOST_STANDALONE &&
+		    p->host.kind != HOST_SYSTEMD,
+		.before = before, .evaluate = evaluate, .arg = p,
+	};
+
+	return settings_load(&in, result);
+}
+
+static struct settings *
+reload(void *arg)
+{
+	struct program *p = arg;
+	struct load_result next;
+	size_t i, n;
+
+	if (load(p, &p->load, &next) == -1) {
+		n = next.output != NULL ? strlen(next.output) : 0;
+		log_text(LOG_LEVEL_ERROR, "Not reloaded: ", next.output, n);
+		load_result_done(&next);
+		return NULL;
+	}
+	for (i = 0; i < next.nnotes; i++)
+		log_warning("%s", next.notes[i]);
+	/* The manager owns and frees the settings; the rest is ours. */
+	p->load.settings = NULL;
+	load_result_done(&p->load);
+	p->load = next;
+	fill_config(p, next.settings);
+	return next.settings;
+}
+
+static bool
+is_null(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+	    st.st_rdev == makedev(1, 3);
+}
+
+static int
+open_logs(struct program *p)
+{
+	const struct settings *s = p->load.settings;
+	const char *error = settings_string(s, SET_errorlog),
+	    *access = settings_string(s, SET_accesslog);
+
+	if (log_open(error, settings_string(s, SET_loglevel),
+	    settings_bool(s, SET_capture_output)) == -1)
+		return fail(error, strerror(errno));
+	/* A starter that gives stderr away would hide why we do not start. */
+	if (p->host.kind == HOST_FASTCGI && error != NULL &&
+	    strcmp(error, "-") == 0 && is_null(STDERR_FILENO))
+		log_open_syslog();
+	if (access_open(access) == -1)
+		return fail(access, strerror(errno));
+	return 0;
+}
+
+static void
+say_settings(const struct program *p)
+{
+	const struct settings *s = p->load.settings;
+	const char *class = settings_string(s, SET_worker_class);
+	size_t i;
+
+	for (i = 0; i < p->load.nnotes; i++)
+		log_warning("%s", p->load.notes[i]);
+	log_info("Settings: %s, workers %ld%s%s%s, threads %ld, profile %s%s%s",
+	    class, settings_int(s, SET_workers),
+	    p->load.workers_why != NULL ? " (" : "",
+	    p->load.workers_why != NULL ? p->load.workers_why : "",
+	    p->load.workers_why != NULL ? ")" : "",
+	    strcmp(class, "sync") == 0 ? 1 : settings_int(s, SET_threads),
+	    p->load.profile != NULL ? p->load.profile : "none",
+	    p->load.file != NULL ? ", file " : "",
+	    p->load.file != NULL ? p->load.file : "");
+}
+
+/* --- listeners and the end */
+
+static int
+open_listeners(struct program *p)
+{
+	const struct settings *s = p->load.settings;
+	bool fastcgi = strcmp(settings_string(s, SET_protocol),
+	    "fastcgi") == 0;
+	char *why = NULL;
+	size_t i;
+	int rc = 0;
+
+	if (p->host.nfds == 0)
+		rc = listeners_open(&p->listeners, s,
+		    (size_t)settings_int(s, SET_workers), &why);
+	else if (settings_given(s, SET_bind))
+		log_warning("bind is ignored: the sockets are those that "
+		    "were given by the starter (%s)",
+		    host_name(p->host.kind));
+	for (i = 0; i < p->host.nfds && rc == 0; i++)
+		rc = listeners_adopt(&p->listeners, &p->host.fds[i], 1,
+		    fastcgi || (p->host.fastcgi >> i & 1) != 0 ?
+		    PROTOCOL_FASTCGI : PROTOCOL_HTTP, &why);
+	if (rc == -1) {
+		log_error("%s", why != NULL ? why : "out of memory");
+		free(why);
+	}
+	return rc;
+}
+
+/* Without a manager: the starter has as many of us as it wants. */
+static int
+run_alone(struct program *p)
+{
+	struct scoreboard *board;
+	struct worker w = {
+		.settings = p->load.settings, .listeners = &p->listeners,
+		.kind = p->kind, .spec = p->load.app,
+		.started = p->started, .loaded = p->loaded,
+	};
+
+	if ((board = scoreboard_new(1)) == NULL) {
+		log_error("Cannot make the scoreboard: %s", strerror(errno));
+		return 1;
+	}
+	atomic_store(&board->slots, 1);
+	w.board = board;
+	return worker_run(&w);
+}
+
+static int
+serve(struct program *p)
+{
+	const struct settings *s = p->load.settings;
+	struct manager_config m = {
+		.settings = p->load.settings, .listeners = &p->listeners,
+		.kind = p->kind, .spec = p->load.app,
+		.usr1_leaves = p->host.kind == HOST_FASTCGI,
+		.reload = reload, .arg = p,
+	};
+
+	say_settings(p);
+	if (settings_bool(s, SET_preload_app) && preload(p) != 0)
+		return 1;
+	if (open_listeners(p) == -1)
+		return 1;
+	if (p->host.kind == HOST_FASTCGI &&
+	    !settings_meant_for_host(s, SET_workers))
+		return run_alone(p);
+	m.started = p->started;
+	m.loaded = p->loaded;
+	return manager_run(&m);
+}
+
+/* An interpreter that is running must be told of each fork. */
+static int
+become_daemon(struct program *p)
+{
+	int rc;
+
+	if (p->started && p->python->before_fork != NULL)
+		p->python->before_fork();
+	rc = rights_daemon();
+	if (p->started && p->python->after_fork_child != NULL)
+		p->python->after_fork_child();
+	return rc;
+}
+
+static int
+show_config(struct program *p)
+{
+	char *text = print_config(p->load.settings,
+	    p->host.kind != HOST_STANDALONE);
+
+	if (text == NULL)
+		return fail(NULL, NULL);
+	fputs(text, stdout);
+	free(text);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int
+check(struct program *p)
+{
+	if (settings_bool(p->load.settings, SET_print_config) &&
+	    show_config(p) != 0)
+		return 1;
+	if (p->load.app == NULL)
+		return 0;
+	return preload(p);
+}
+
+int
+gangway_main(int argc, char **argv, const struct app_kind *python)
+{
+	struct program p = { .argc = argc, .argv = argv, .python = python };
+	const struct settings *s;
+	char *why = NULL;
+
+	host_detect(&p.host);
+	if ((p.first_environ = copy_environ()) == NULL ||
+	    (p.first_cwd = getcwd(NULL, 0)) == NULL)
+		return fail("the working directory", strerror(errno));
+	if (load(&p, NULL, &p.load) == -1) {
+		if (p.load.output != NULL)
+			fputs(p.load.output, p.load.status == 0 ? stdout :
+			    stderr);
+		return p.load.status;
+	}
+	s = p.load.settings;
+	if (p.load.app != NULL && find_kind(&p) == -1)
+		return 1;
+	/* Inside an interpreter, forks must always be announced to it. */
+	if (python != NULL && start_python(&p, s, &why) == -1)
+		return 1;
+	if (open_logs(&p) != 0)
+		return 1;
+	if (settings_bool(s, SET_print_config) ||
+	    settings_bool(s, SET_check_config))
+		return check(&p);
+	if (settings_bool(s, SET_daemon) && p.host.kind == HOST_STANDALONE &&
+	    become_daemon(&p) == -1)
+		return fail("cannot become a daemon", strerror(errno));
+	return serve(&p);
+}

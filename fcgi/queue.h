@@ -1,0 +1,38 @@
+/*
+ * What a client has not taken yet: bytes, and pieces of files.
+ *
+ * Always true: only touched under the connection's lock; bytes that are
+ * queued go out before any byte sent later. The caller bounds it: past
+ * QUEUE_HIGH the application waits.
+ */
+#ifndef FCGI_QUEUE_H
+#define FCGI_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum {
+	QUEUE_HIGH = 1 << 20,		/* bytes in memory: wait */
+	QUEUE_LOW = QUEUE_HIGH / 2	/* go on */
+};
+
+struct chunk;
+
+struct queue {
+	struct chunk	*head, *tail;
+	size_t		 bytes;		/* in memory (file pieces aside) */
+	uint64_t	 total;		/* still to go, files included */
+};
+
+/* Append what a write left over of the vector, `skip` bytes on. 0 or -1. */
+int	 queue_add(struct queue *, const struct iovec *, int n, size_t skip);
+/* Append a piece of a file (the descriptor is duplicated). 0 or -1. */
+int	 queue_add_file(struct queue *, int file, off_t, uint64_t n);
+/* Write what the socket takes. 1: empty now, 0: more to go, -1: errno. */
+int	 queue_flush(struct queue *, int fd);
+void	 queue_clear(struct queue *);
+
+#endif

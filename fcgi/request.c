@@ -1,0 +1,182 @@
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fcgi/request.h"
+
+enum { KEEP_OUT = 32 * 1024 };	/* larger buffers are not kept for reuse */
+
+struct str
+str_of(const char *s)
+{
+	return (struct str){ s, strlen(s) };
+}
+
+bool
+str_is(struct str s, const char *t)
+{
+	return strlen(t) == s.n && memcmp(s.p, t, s.n) == 0;
+}
+
+bool
+str_is_nocase(struct str s, const char *t)
+{
+	return strlen(t) == s.n && strncasecmp(s.p, t, s.n) == 0;
+}
+
+struct request *
+request_take(struct request_pool *pool)
+{
+	struct request *rq = pool->head;
+
+	if (rq != NULL) {
+		pool->head = rq->next;
+		pool->n--;
+	} else {
+		if ((rq = malloc(sizeof(*rq))) == NULL)
+			return NULL;
+		memset(rq, 0, offsetof(struct request, inline_arena));
+		rq->arena = rq->inline_arena;
+		rq->arena_cap = sizeof(rq->inline_arena);
+		rq->vars = rq->inline_vars;
+		rq->vars_cap = REQUEST_VARS;
+		body_init(&rq->body);
+	}
+	rq->next = NULL;
+	return rq;
+}
+
+/* Back to the state of a new one, keeping what is cheap to keep. */
+static void
+request_reset(struct request *rq)
+{
+	struct buffer out = rq->rs.out, log = rq->rs.log;
+
+	if (rq->arena != rq->inline_arena) {
+		free(rq->arena);
+		rq->arena = rq->inline_arena;
+		rq->arena_cap = sizeof(rq->inline_arena);
+	}
+	if (rq->vars != rq->inline_vars) {
+		free(rq->vars);
+		rq->vars = rq->inline_vars;
+		rq->vars_cap = REQUEST_VARS;
+	}
+	if (rq->body.p != NULL || rq->body.fd != -1)
+		body_free(&rq->body);
+	else
+		body_init(&rq->body);
+	if (rq->params.cap > KEEP_OUT)
+		buffer_free(&rq->params);
+	if (out.cap > KEEP_OUT)
+		buffer_free(&out);
+	if (log.cap > KEEP_OUT)
+		buffer_free(&log);
+	out.n = log.n = rq->params.n = 0;
+	rq->rs = (struct response){ .out = out, .log = log };
+	rq->pub = (struct app_request){ 0 };
+	rq->conn = NULL;
+	rq->sibling = NULL;
+	rq->abandoned = rq->on_wire = rq->keep = rq->head_only = false;
+	rq->gone = false;
+	rq->id = rq->minor = 0;
+	rq->nvars = rq->arena_used = 0;
+	atomic_store_explicit(&rq->state, REQUEST_READING,
+	    memory_order_relaxed);
+}
+
+static void
+request_free(struct request *rq)
+{
+	buffer_free(&rq->rs.out);
+	buffer_free(&rq->rs.log);
+	buffer_free(&rq->params);
+	free(rq);
+}
+
+void
+request_put(struct request_pool *pool, struct request *rq)
+{
+	request_reset(rq);
+	if (pool->n >= REQUEST_POOL) {
+		request_free(rq);
+		return;
+	}
+	rq->next = pool->head;
+	pool->head = rq;
+	pool->n++;
+}
+
+void
+request_pool_done(struct request_pool *pool)
+{
+	struct request *rq;
+
+	while ((rq = pool->head) != NULL) {
+		pool->head = rq->next;
+		request_free(rq);
+	}
+	pool->n = 0;
+}
+
+int
+request_reserve(struct request *rq, size_t n)
+{
+	char *p;
+
+	if (n <= rq->arena_cap)
+		return 0;
+	if (n > REQUEST_ARENA_MAX || (p = malloc(n)) == NULL)
+		return -1;
+	rq->arena = p;
+	rq->arena_cap = n;
+	return 0;
+}
+
+char *
+request_mem(struct request *rq, size_t n)
+{
+	char *p = rq->arena + rq->arena_used;
+
+	rq->arena_used += n;
+	return p;
+}
+
+static int
+vars_grow(struct request *rq)
+{
+	struct var *v;
+
+	if (rq->vars_cap >= REQUEST_VARS_MAX)
+		return -1;
+	if ((v = malloc(REQUEST_VARS_MAX * sizeof(*v))) == NULL)
+		return -1;
+	memcpy(v, rq->vars, rq->nvars * sizeof(*v));
+	rq->vars = v;
+	rq->vars_cap = REQUEST_VARS_MAX;
+	return 0;
+}
+
+int
+request_var(struct request *rq, enum var_id id, struct str name,
+    struct str value)
+{
+	if (rq->nvars == rq->vars_cap && vars_grow(rq) == -1)
+		return -1;
+	rq->vars[rq->nvars++] = (struct var){ name, value, id };
+	return 0;
+}
+
+struct var *
+request_find(struct request *rq, const char *name)
+{
+	size_t i, n = strlen(name);
+
+	for (i = 0; i < rq->nvars; i++)
+		if (rq->vars[i].name.n == n &&
+		    memcmp(rq->vars[i].name.p, name, n) == 0)
+			return &rq->vars[i];
+	return NULL;
+}

@@ -1,0 +1,142 @@
+#include "config.h"
+
+#include <time.h>
+
+#include "conf/settings.h"
+#include "fcgi/connection.h"
+#include "fcgi/log.h"
+#include "fcgi/response.h"
+#include "fcgi/service.h"
+
+/* app.h's struct is the first member of ours. */
+static struct request *
+request_of(struct app_request *pub)
+{
+	return (struct request *)(void *)pub;
+}
+
+static void
+progress(struct request *rq)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	atomic_store_explicit(&rq->progress_ms, (uint64_t)t.tv_sec * 1000 +
+	    (uint64_t)t.tv_nsec / 1000000, memory_order_relaxed);
+}
+
+static ssize_t
+service_peek(struct app_request *pub, const char **p)
+{
+	progress(request_of(pub));
+	return body_peek(&request_of(pub)->body, p);
+}
+
+static void
+service_consume(struct app_request *pub, size_t n)
+{
+	body_consume(&request_of(pub)->body, n);
+}
+
+static int
+service_head(struct app_request *pub, const struct reply *r,
+    const char **why)
+{
+	return response_head(request_of(pub), r, why);
+}
+
+static bool
+service_head_sent(const struct app_request *pub)
+{
+	return ((const struct request *)(const void *)pub)->rs.head_sent;
+}
+
+static enum send_result
+service_body(struct app_request *pub, const void *p, size_t n,
+    unsigned int flags)
+{
+	if ((flags & BODY_LAST) == 0)
+		progress(request_of(pub));
+	return response_body(request_of(pub), p, n, flags);
+}
+
+static enum send_result
+service_file(struct app_request *pub, int fd, off_t at, uint64_t n)
+{
+	progress(request_of(pub));
+	return response_file(request_of(pub), fd, at, n);
+}
+
+static enum send_result
+service_drain(struct app_request *pub)
+{
+	enum send_result r = connection_drain(request_of(pub));
+
+	progress(request_of(pub));
+	return r;
+}
+
+static void
+service_error(struct app_request *pub, const char *p, size_t n)
+{
+	(void)pub;
+	log_text(LOG_LEVEL_ERROR, "", p, n);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+service_log(enum app_log level, const char *fmt, ...)
+{
+	static const enum log_level levels[] = {
+		[APP_DEBUG] = LOG_LEVEL_DEBUG, [APP_INFO] = LOG_LEVEL_INFO,
+		[APP_WARNING] = LOG_LEVEL_WARNING,
+		[APP_ERROR] = LOG_LEVEL_ERROR,
+		[APP_CRITICAL] = LOG_LEVEL_CRITICAL,
+	};
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vline(levels[level], fmt, ap);
+	va_end(ap);
+}
+
+static int
+service_set(void *arg, const char *name, const char *value, char **why)
+{
+	struct service_conf *conf = arg;
+	enum setting id = setting_find(name);
+
+	if (id == SETTING_COUNT)
+		return 0;	/* its file may have names of its own */
+	return settings_set(conf->settings, id, value, conf->source, why);
+}
+
+static int
+service_set_list(void *arg, const char *name, const char *const *items,
+    size_t n, char **why)
+{
+	struct service_conf *conf = arg;
+	enum setting id = setting_find(name);
+
+	if (id == SETTING_COUNT)
+		return 0;
+	return settings_set_list(conf->settings, id, items, n, conf->source,
+	    why);
+}
+
+static int
+service_type(const char *name)
+{
+	enum setting id = setting_find(name);
+
+	return id == SETTING_COUNT ? -1 : (int)setting_info(id)->type;
+}
+
+const struct app_server app_server = {
+	.abi = APP_ABI,
+	.peek = service_peek, .consume = service_consume,
+	.head = service_head, .head_sent = service_head_sent,
+	.body = service_body, .file = service_file, .drain = service_drain,
+	.error = service_error, .log = service_log,
+	.set = service_set, .set_list = service_set_list,
+	.type = service_type,
+};

@@ -1,0 +1,256 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/log.h"
+#include "fcgi/sink.h"
+
+/* --- any thread */
+
+/* Ask the loop to see to the queue. */
+static void
+ask_loop(struct connection *c)
+{
+	struct net *net = c->net;
+
+	pthread_mutex_lock(&net->todo_lock);
+	if (!c->in_todo) {
+		c->in_todo = true;
+		c->next_todo = net->todo;
+		net->todo = c;
+	}
+	pthread_mutex_unlock(&net->todo_lock);
+	(void)uv_async_send(&net->wake);
+}
+
+/* lock held */
+static enum send_result
+verdict(struct connection *c)
+{
+	return c->queue.bytes > QUEUE_HIGH ? SEND_FULL : SEND_OK;
+}
+
+/* lock held; true when the queue has become non-empty */
+static int
+write_or_queue(struct connection *c, struct iovec *v, int n, bool *queued)
+{
+	struct msghdr m = { .msg_iov = v, .msg_iovlen = (size_t)n };
+	ssize_t k = 0;
+	size_t total = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		total += v[i].iov_len;
+	if (c->queue.head == NULL) {
+		do
+			k = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		while (k == -1 && errno == EINTR);
+		if (k == -1 && errno != EAGAIN)
+			return -1;
+		if ((size_t)k == total)
+			return 0;
+		if (k == -1)
+			k = 0;
+		*queued = true;
+	}
+	return queue_add(&c->queue, v, n, (size_t)k);
+}
+
+static enum send_result
+sink_send(struct request *rq, struct iovec *v, int n)
+{
+	struct connection *c = rq->conn;
+	enum send_result r = SEND_GONE;
+	bool queued = false;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->broken && !rq->abandoned) {
+		rq->on_wire = true;
+		if (write_or_queue(c, v, n, &queued) == 0)
+			r = verdict(c);
+		else
+			c->broken = true;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (queued)
+		ask_loop(c);
+	return r;
+}
+
+static enum send_result
+sink_file(struct request *rq, int file, off_t at, uint64_t n)
+{
+	struct connection *c = rq->conn;
+	enum send_result r = SEND_GONE;
+	bool queued = false;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->broken && !rq->abandoned) {
+		rq->on_wire = true;
+		queued = c->queue.head == NULL;
+		if (queue_add_file(&c->queue, file, at, n) == -1 ||
+		    (rc = queue_flush(&c->queue, c->fd)) == -1)
+			c->broken = true;
+		else {
+			r = verdict(c);
+			queued = queued && rc == 0;
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (queued)
+		ask_loop(c);
+	return r;
+}
+
+static bool
+sink_leaving(const struct request *rq)
+{
+	return atomic_load_explicit(&rq->conn->net->closing,
+	    memory_order_relaxed);
+}
+
+const struct sink connection_sink = {
+	.send = sink_send, .file = sink_file, .leaving = sink_leaving,
+};
+
+enum send_result
+connection_drain(struct request *rq)
+{
+	struct connection *c = rq->conn;
+	bool gone;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->broken && !rq->abandoned && c->queue.bytes > QUEUE_LOW)
+		pthread_cond_wait(&c->drained, &c->lock);
+	gone = c->broken || rq->abandoned;
+	pthread_mutex_unlock(&c->lock);
+	return gone ? SEND_GONE : SEND_OK;
+}
+
+/* --- the loop */
+
+void
+sink_raw(struct connection *c, const void *p, size_t n)
+{
+	struct iovec v = { (void *)(uintptr_t)p, n };
+	bool queued = false;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->broken && write_or_queue(c, &v, 1, &queued) == -1)
+		c->broken = true;
+	pthread_mutex_unlock(&c->lock);
+	if (queued)
+		sink_watch(c);
+}
+
+bool
+sink_pending(struct connection *c)
+{
+	bool pending;
+
+	pthread_mutex_lock(&c->lock);
+	pending = c->queue.head != NULL && !c->broken;
+	pthread_mutex_unlock(&c->lock);
+	return pending;
+}
+
+bool
+sink_broken(struct connection *c)
+{
+	bool broken;
+
+	pthread_mutex_lock(&c->lock);
+	broken = c->broken;
+	pthread_mutex_unlock(&c->lock);
+	return broken;
+}
+
+void
+sink_break(struct connection *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->broken = true;
+	queue_clear(&c->queue);
+	pthread_cond_broadcast(&c->drained);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void
+on_unwatched(uv_handle_t *h)
+{
+	uv_poll_t *w = (uv_poll_t *)h;
+	int fd = (int)(intptr_t)w->data;
+
+	(void)close(fd);
+	free(w);
+}
+
+void
+sink_unwatch(struct connection *c)
+{
+	uv_os_fd_t fd = -1;
+
+	if (c->writable == NULL)
+		return;
+	(void)uv_fileno((uv_handle_t *)c->writable, &fd);
+	c->writable->data = (void *)(intptr_t)fd;
+	uv_close((uv_handle_t *)c->writable, on_unwatched);
+	c->writable = NULL;
+}
+
+static void
+on_writable(uv_poll_t *w, int status, int events)
+{
+	struct connection *c = w->data;
+	uint64_t before;
+	bool broken;
+	int rc;
+
+	(void)status, (void)events;
+	pthread_mutex_lock(&c->lock);
+	before = c->queue.total;
+	rc = c->broken ? -1 : queue_flush(&c->queue, c->fd);
+	if (rc == -1)
+		c->broken = true;
+	if (c->queue.bytes <= QUEUE_LOW || c->broken)
+		pthread_cond_broadcast(&c->drained);
+	if (c->queue.total < before)
+		c->since_ms = uv_now(&c->net->loop);
+	broken = c->broken;
+	pthread_mutex_unlock(&c->lock);
+	if (rc == 0)
+		return;
+	sink_unwatch(c);
+	connection_flushed(c, broken);
+}
+
+void
+sink_watch(struct connection *c)
+{
+	int fd;
+
+	if (c->writable != NULL || uv_is_closing(&c->uv.handle))
+		return;
+	/* The stream handle has the descriptor: libuv wants another one. */
+	fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd != -1 && (c->writable = malloc(sizeof(*c->writable))) != NULL) {
+		if (uv_poll_init(&c->net->loop, c->writable, fd) == 0) {
+			c->writable->data = c;
+			(void)uv_poll_start(c->writable, UV_WRITABLE,
+			    on_writable);
+			return;
+		}
+		free(c->writable);
+		c->writable = NULL;
+	}
+	if (fd != -1)
+		(void)close(fd);
+	log_error("Cannot wait for a slow client: out of descriptors or "
+	    "memory; its connection is cut");
+	connection_cut(c);
+}

@@ -1,0 +1,23 @@
+/*
+ * The writing side of a connection: what caller threads send, at once when
+ * the client takes it, else queued for the loop.
+ */
+#ifndef FCGI_SINK_H
+#define FCGI_SINK_H
+
+#include "fcgi/connection.h"
+
+extern const struct sink connection_sink;
+
+/* Loop's: send bytes of the server's own (100, errors, records). */
+void	 sink_raw(struct connection *, const void *, size_t);
+/* Loop's: is anything still queued? */
+bool	 sink_pending(struct connection *);
+bool	 sink_broken(struct connection *);
+/* Loop's: watch for room, for as long as there is something queued. */
+void	 sink_watch(struct connection *);
+void	 sink_unwatch(struct connection *);
+/* Loop's: no more writes; wakes who waits. */
+void	 sink_break(struct connection *);
+
+#endif

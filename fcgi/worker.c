@@ -1,0 +1,399 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/settings.h"
+#include "fcgi/access.h"
+#include "fcgi/acceptor.h"
+#include "fcgi/connection.h"
+#include "fcgi/dispatch.h"
+#include "fcgi/handoff.h"
+#include "fcgi/log.h"
+#include "fcgi/response.h"
+#include "fcgi/rights.h"
+#include "fcgi/scoreboard.h"
+#include "fcgi/service.h"
+#include "fcgi/trust.h"
+#include "fcgi/worker.h"
+
+enum { PARENT_MS = 250 };	/* how often we look for our manager */
+
+/* A worker while it serves. */
+struct serving {
+	const struct worker	*w;
+	struct net		 net;
+	struct place		*place;
+	struct access_format	*format;
+	unsigned int		 threads;
+	uint64_t		 graceful_ms;
+	uint64_t		 leave_by_ms;	/* 0: not leaving */
+	uint64_t		 looked_ms;
+	bool			 retiring;
+};
+
+/* What signals asked for; handlers do nothing else. */
+static volatile sig_atomic_t want_leave, want_quit, want_reopen;
+static uv_async_t *wake;
+static const struct app_kind *abort_kind;
+
+static void
+on_signal(int sig)
+{
+	int saved = errno;
+
+	if (sig == SIGTERM)
+		want_leave = 1;
+	else if (sig == SIGUSR1)
+		want_reopen = 1;
+	else
+		want_quit = 1;
+	if (wake != NULL)
+		(void)uv_async_send(wake);
+	errno = saved;
+}
+
+/* The manager gives us up: say where every thread is, and go. */
+static void
+on_abort(int sig)
+{
+	(void)sig;
+	if (abort_kind != NULL && abort_kind->dump != NULL && log_fd() != -1)
+		abort_kind->dump(log_fd());
+	_exit(1);
+}
+
+static void
+set_signals(void)
+{
+	struct sigaction sa = { .sa_flags = SA_RESTART };
+	static const int ours[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1 };
+	static const int none[] = { SIGHUP, SIGUSR2, SIGWINCH, SIGTTIN,
+		SIGTTOU, SIGPIPE };
+	size_t i;
+
+	sigemptyset(&sa.sa_mask);
+	sa.sa_handler = on_signal;
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		(void)sigaction(ours[i], &sa, NULL);
+	sa.sa_handler = on_abort;
+	(void)sigaction(SIGABRT, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		(void)sigaction(none[i], &sa, NULL);
+}
+
+/* --- while it serves */
+
+static void
+finished(void *arg, struct request *rq)
+{
+	struct serving *s = arg;
+	struct header headers[256];
+	struct access_facts f;
+	char line[8192];
+	const char *p;
+	size_t i, lengths[2];
+
+	atomic_fetch_add_explicit(&s->place->done, 1, memory_order_relaxed);
+	if (s->format == NULL || !rq->rs.have_head)
+		return;
+	p = rq->rs.log.p + rq->rs.status.n;
+	for (i = 0; i < rq->rs.nheaders && i < 256; i++) {
+		memcpy(lengths, p, sizeof(lengths));
+		p += sizeof(lengths);
+		headers[i].name = (struct str){ p, lengths[0] };
+		headers[i].value = (struct str){ p + lengths[0], lengths[1] };
+		p += lengths[0] + lengths[1];
+	}
+	f = (struct access_facts){ .vars = rq->vars, .nvars = rq->nvars,
+	    .status = { rq->rs.log.p, rq->rs.status.n },
+	    .headers = headers, .nheaders = i, .sent = rq->rs.sent,
+	    .took_us = (uv_hrtime() - rq->began_ns) / 1000 };
+	access_write(line, access_line(s->format, &f, line, sizeof(line)));
+}
+
+static void
+stuck(void *arg)
+{
+	struct serving *s = arg;
+
+	atomic_fetch_or(&s->place->wants, WANT_KILL);
+	scoreboard_ring(s->w->board);
+}
+
+/* Serve no one new. To a full stop kept connections are told to close; a
+ * worker that is only replaced gives them to its neighbours. */
+static void
+leave(struct serving *s, uint64_t now)
+{
+	struct scoreboard *board = s->w->board;
+	bool stop = s->w->manager == 0 || atomic_load(&board->stopping);
+
+	if (s->leave_by_ms == 0) {
+		s->leave_by_ms = now + s->graceful_ms;
+		atomic_store(&s->place->state, PLACE_LEAVING);
+		acceptors_close(&s->net);
+		handoff_stop(&s->net);
+		s->net.leaving = true;
+		s->net.handoff = board->handoff[0];
+	}
+	if (stop && !atomic_load(&s->net.closing)) {
+		atomic_store(&s->net.closing, true);
+		s->net.handoff = -1;
+	}
+	connections_leave(&s->net);
+}
+
+static void
+look_around(struct serving *s, uint64_t now)
+{
+	if (now < s->looked_ms + PARENT_MS)
+		return;
+	s->looked_ms = now;
+	atomic_store_explicit(&s->place->heartbeat_ms, now,
+	    memory_order_relaxed);
+	atomic_store_explicit(&s->place->connections, s->net.nconns,
+	    memory_order_relaxed);
+	atomic_store_explicit(&s->place->begun, s->net.nrequests,
+	    memory_order_relaxed);
+	if (s->w->manager != 0 && getppid() != s->w->manager) {
+		log_info("Parent changed, shutting down: worker %ld",
+		    (long)getpid());
+		_exit(0);
+	}
+	if (s->leave_by_ms != 0 && atomic_load(&s->w->board->stopping))
+		leave(s, now);
+}
+
+static bool
+turned(void *arg)
+{
+	struct serving *s = arg;
+	uint64_t now = uv_now(&s->net.loop);
+
+	look_around(s, now);
+	if (want_reopen) {
+		want_reopen = 0;
+		(void)log_reopen();
+		(void)access_reopen();
+	}
+	if (want_quit) {
+		log_info("Worker exiting (pid: %ld)", (long)getpid());
+		_exit(0);
+	}
+	if (!s->retiring && s->w->max_requests != 0 &&
+	    s->net.nrequests >= s->w->max_requests) {
+		s->retiring = true;
+		log_info("Autorestarting worker after current request.");
+		atomic_fetch_or(&s->place->wants, WANT_RETIRE);
+		scoreboard_ring(s->w->board);
+	}
+	if (want_leave && s->leave_by_ms == 0)
+		leave(s, now);
+	if (s->leave_by_ms == 0)
+		return false;
+	if (s->net.nconns == 0 && dispatch_busy() == 0)
+		return true;
+	if (now < s->leave_by_ms)
+		return false;
+	log_warning("Worker graceful timeout (pid:%ld): %u requests are cut",
+	    (long)getpid(), dispatch_busy());
+	_exit(0);
+}
+
+/* --- before it serves */
+
+static int
+wire_settings(struct serving *s)
+{
+	const struct settings *set = s->w->settings;
+	struct wire_config *c = &s->net.wire;
+	const char *const *ips;
+	const char *map;
+	char *why = NULL;
+	size_t n;
+
+	c->limits = (struct http_limits){
+		.request_line = (size_t)settings_int(set,
+		    SET_limit_request_line),
+		.fields = (size_t)settings_int(set, SET_limit_request_fields),
+		.field_size = (size_t)settings_int(set,
+		    SET_limit_request_field_size),
+		.obsolete_folding = settings_bool(set,
+		    SET_permit_obsolete_folding),
+		.strip_spaces = settings_bool(set, SET_strip_header_spaces),
+		.any_method = settings_bool(set,
+		    SET_permit_unconventional_http_method),
+		.any_version = settings_bool(set,
+		    SET_permit_unconventional_http_version),
+		.casefold_method = settings_bool(set,
+		    SET_casefold_http_method),
+		.forwarder = settings_list(set, SET_forwarder_headers, &n),
+	};
+	map = settings_string(set, SET_header_map);
+	c->limits.header_map = map == NULL ? HEADER_DROP :
+	    strcmp(map, "refuse") == 0 ? HEADER_REFUSE :
+	    strcmp(map, "dangerous") == 0 ? HEADER_DANGEROUS :
+	    HEADER_DROP;
+	c->body_max = (uint64_t)settings_int(set, SET_limit_request_body);
+	c->secure_headers = settings_list(set, SET_secure_scheme_headers,
+	    &c->nsecure);
+	c->script_name = settings_string(set, SET_script_name);
+	c->max_conns = s->net.max_conns;
+	c->max_reqs = s->threads;
+	ips = settings_list(set, SET_forwarded_allow_ips, &n);
+	if ((s->net.trust = trust_new(ips, n, &why)) == NULL) {
+		log_error("forwarded_allow_ips: %s", why);
+		free(why);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+access_settings(struct serving *s)
+{
+	char *why = NULL;
+
+	response_keep_heads(false);
+	if (!access_enabled())
+		return 0;
+	s->format = access_compile(settings_string(s->w->settings,
+	    SET_access_log_format), &why);
+	if (s->format == NULL) {
+		log_error("access_log_format: %s", why);
+		free(why);
+		return -1;
+	}
+	response_keep_heads(true);
+	return 0;
+}
+
+static unsigned int
+thread_count(const struct settings *set)
+{
+	if (strcmp(settings_string(set, SET_worker_class), "sync") == 0)
+		return 1;
+	return (unsigned int)settings_int(set, SET_threads);
+}
+
+static int
+open_net(struct serving *s)
+{
+	struct net *net = &s->net;
+
+	net->listeners = s->w->listeners;
+	net->max_conns = (unsigned int)settings_int(s->w->settings,
+	    SET_worker_connections);
+	net->keepalive_ms = 1000 * (unsigned int)settings_int(s->w->settings,
+	    SET_keepalive);
+	net->handoff = -1;
+	if (wire_settings(s) == -1 || access_settings(s) == -1)
+		return -1;
+	if (net_open(net) == -1 ||
+	    acceptors_open(net, s->w->board, s->w->slot) == -1 ||
+	    handoff_open(net, s->w->board->handoff[1]) == -1) {
+		log_error("Cannot set up the worker's event loop: %s",
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+load_app(const struct worker *w, unsigned int threads)
+{
+	static struct app_config config;
+	size_t n;
+
+	if (!w->started) {
+		config = (struct app_config){
+			.spec = w->spec, .threads = threads,
+			.multiprocess = settings_int(w->settings,
+			    SET_workers) > 1,
+			.pythonpath = settings_list(w->settings,
+			    SET_pythonpath, &n),
+			.virtualenv = settings_string(w->settings,
+			    SET_virtualenv),
+			.server_software = PACKAGE "/" PACKAGE_VERSION,
+			.reload = false,
+		};
+		if (w->kind->start(&app_server, &config) == -1)
+			return APP_BOOT;
+	}
+	return w->loaded ? APP_OK : w->kind->load();
+}
+
+static int
+fail(const struct worker *w, int status)
+{
+	log_info("Worker exiting (pid: %ld)", (long)getpid());
+	if (w->kind->stop != NULL)
+		w->kind->stop();
+	return status;
+}
+
+static bool
+serve(struct serving *s)
+{
+	const struct settings *set = s->w->settings;
+	struct dispatch_config d = {
+		.net = &s->net, .kind = s->w->kind, .threads = s->threads,
+		.request_timeout_ms = 1000 *
+		    (unsigned int)settings_request_timeout(set),
+		.place = s->place, .turned = turned, .stuck = stuck,
+		.finished = finished, .arg = s,
+	};
+
+	wake = &s->net.wake;
+	atomic_store(&s->place->heartbeat_ms, now_ms());
+	atomic_store(&s->place->state, PLACE_READY);
+	scoreboard_ring(s->w->board);
+	return dispatch_run(&d);
+}
+
+int
+worker_run(const struct worker *w)
+{
+	struct serving *s;
+	char *why = NULL;
+	int status;
+
+	abort_kind = w->kind;
+	set_signals();
+	log_info("Booting worker with pid: %ld", (long)getpid());
+	if (w->manager != 0 && rights_drop(w->settings, &why) == -1) {
+		log_error("%s", why);
+		free(why);
+		return APP_BOOT;
+	}
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return APP_BOOT;
+	s->w = w;
+	s->place = &w->board->place[w->place];
+	s->threads = thread_count(w->settings);
+	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
+	    SET_graceful_timeout);
+	if ((status = load_app(w, s->threads)) != APP_OK)
+		return fail(w, status);
+	if (open_net(s) == -1)
+		return fail(w, APP_BOOT);
+	if (!serve(s))
+		_exit(0);
+	wake = NULL;
+	net_done(&s->net);
+	log_info("Worker exiting (pid: %ld)", (long)getpid());
+	access_free(s->format);
+	trust_free((struct trust *)(uintptr_t)s->net.trust);
+	free(s->net.acceptors);
+	free(s);
+	if (w->kind->stop != NULL)
+		w->kind->stop();
+	return 0;
+}
