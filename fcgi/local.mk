@@ -7,7 +7,9 @@ fcgi_libllhttp_la_CFLAGS   = $(SAN_FLAGS)
 
 # Bytes to requests and back; no sockets.
 fcgi_libwire_la_SOURCES  = %D%/wire/record.c %D%/wire/record.h \
-	%D%/wire/http_head.c %D%/wire/http_head.h %D%/app.h
+	%D%/wire/http_head.c %D%/wire/http_head.h \
+	%D%/wire/http_chunks.c \
+	%D%/wire/http_text.c %D%/wire/http_text.h %D%/app.h
 fcgi_libwire_la_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CPPFLAGS)
 fcgi_libwire_la_LIBADD   = fcgi/libllhttp.la
 

@@ -15,7 +15,8 @@ AM_TESTS_ENVIRONMENT = \
 	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/t/lsan.supp:print_suppressions=0; \
 	export LSAN_OPTIONS;
 
-C_TESTS  =
+C_TESTS  = t/record.t t/http_head.t t/fuzz_record.t t/fuzz_http_head.t \
+	t/fuzz_chunks.t
 SH_TESTS =
 PY_TESTS =
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
@@ -25,7 +26,35 @@ t_libtap_a_SOURCES = %D%/tap.c %D%/tap.h
 
 check_PROGRAMS += $(C_TESTS)
 
+t_record_t_SOURCES    = %D%/record.c
+t_record_t_LDADD      = fcgi/libwire.la t/libtap.a
+t_http_head_t_SOURCES = %D%/http_head.c
+t_http_head_t_LDADD   = fcgi/libwire.la t/libtap.a
+
 # A fuzz target is an ordinary test too: it replays its corpus.
+t_fuzz_record_t_SOURCES     = %D%/fuzz_record.c %D%/fuzz_replay.c
+t_fuzz_record_t_CPPFLAGS    = $(AM_CPPFLAGS) -DCORPUS='"record"'
+t_fuzz_record_t_LDADD       = fcgi/libwire.la t/libtap.a
+t_fuzz_http_head_t_SOURCES  = %D%/fuzz_http_head.c %D%/fuzz_replay.c
+t_fuzz_http_head_t_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"http_head"'
+t_fuzz_http_head_t_LDADD    = fcgi/libwire.la t/libtap.a
+t_fuzz_chunks_t_SOURCES     = %D%/fuzz_chunks.c %D%/fuzz_replay.c
+t_fuzz_chunks_t_CPPFLAGS    = $(AM_CPPFLAGS) -DCORPUS='"chunks"'
+t_fuzz_chunks_t_LDADD       = fcgi/libwire.la t/libtap.a
+
+# Under --enable-fuzz the same targets are fuzzers: t/fuzz_record CORPUS...
+if FUZZ
+EXTRA_PROGRAMS += t/fuzz_record t/fuzz_http_head t/fuzz_chunks
+t_fuzz_record_SOURCES    = %D%/fuzz_record.c
+t_fuzz_record_LDADD      = fcgi/libwire.la
+t_fuzz_record_LDFLAGS    = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_http_head_SOURCES = %D%/fuzz_http_head.c
+t_fuzz_http_head_LDADD   = fcgi/libwire.la
+t_fuzz_http_head_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_chunks_SOURCES    = %D%/fuzz_chunks.c
+t_fuzz_chunks_LDADD      = fcgi/libwire.la
+t_fuzz_chunks_LDFLAGS    = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/tap.sh t/lsan.supp
+EXTRA_DIST += t/tap.sh t/lsan.supp t/corpus

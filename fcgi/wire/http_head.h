@@ -42,7 +42,9 @@ struct http_head {
 	bool		 expect;		/* Expect: 100-continue */
 	bool		 has_length;
 	uint64_t	 length;		/* Content-Length */
-	struct header	*headers;		/* the caller's array */
+	struct header	*headers;		/* the caller's array, of
+						   HTTP_HEADERS_MAX or the
+						   lower limit `fields` */
 	size_t		 nheaders;
 	struct str	 host;			/* p NULL: absent (1.0 only) */
 };
@@ -72,8 +74,10 @@ ssize_t	 http_path_decode(char *out, const char *p, size_t n);
 
 /*
  * The chunked coding (RFC 9112 section 7.1), bit by bit. on_data gets the
- * body's bytes. Trailers are checked and thrown away. Returns bytes used;
- * *done is set at the end of the body. -1 with *no when it is bad.
+ * body's bytes; what it returns when not 0 stops the decoding (no->status is
+ * that number when it is an HTTP status, else 500). Trailers are checked and
+ * thrown away. Returns bytes used; *done is set at the end of the body. -1
+ * with *no when it is bad.
  */
 struct http_chunks;
 struct http_chunks *http_chunks_new(void);
