@@ -419,7 +419,7 @@ slot_new(struct listeners *ls)
 	return &v[ls->n++];
 }
 
-static struct listener *
+static const struct listener *
 find(const struct listeners *ls, const char *address)
 {
 	size_t i;
@@ -433,7 +433,7 @@ find(const struct listeners *ls, const char *address)
 
 /* The same sockets again, by descriptors of our own. */
 static int
-share(struct listener *l, struct listener *old, const struct options *o,
+share(struct listener *l, const struct listener *old, const struct options *o,
     char **why)
 {
 	size_t i;
@@ -461,11 +461,12 @@ share(struct listener *l, struct listener *old, const struct options *o,
 }
 
 static int
-open_one(struct listeners *ls, const char *text, struct listeners *old,
+open_one(struct listeners *ls, const char *text, const struct listeners *old,
     const struct options *o, char **why)
 {
 	struct address ad;
-	struct listener *l, *before;
+	const struct listener *before;
+	struct listener *l;
 	int rc;
 
 	if (address_parse(&ad, text, why) == -1)
@@ -539,7 +540,7 @@ listeners_open(struct listeners *ls, const struct settings *s, size_t slots,
 }
 
 int
-listeners_reopen(struct listeners *ls, struct listeners *old,
+listeners_reopen(struct listeners *ls, const struct listeners *old,
     const struct settings *s, size_t slots, char **why)
 {
 	struct options o = options_of(s, slots);
@@ -557,15 +558,6 @@ listeners_reopen(struct listeners *ls, struct listeners *old,
 			free(made.v);
 			return -1;
 		}
-	/* The new list is now the one that removes them. */
-	for (i = 0; i < made.n; i++) {
-		struct listener *l = find(old, made.v[i].address);
-
-		if (l != NULL) {
-			free(l->path);
-			l->path = NULL;
-		}
-	}
 	*ls = made;
 	return 0;
 }

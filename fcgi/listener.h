@@ -48,10 +48,10 @@ int	 listeners_open(struct listeners *, const struct settings *,
 	    size_t slots, char **why);
 /*
  * The same under changed settings, at once: addresses that `old` has too
- * keep their sockets (by new descriptors, and with them the duty to remove
- * the file), the rest is opened. `old` is to be closed when nobody needs it.
+ * keep their sockets (by new descriptors), the rest is opened. Both lists
+ * then know the socket files of those; only the last may remove them.
  */
-int	 listeners_reopen(struct listeners *, struct listeners *old,
+int	 listeners_reopen(struct listeners *, const struct listeners *old,
 	    const struct settings *, size_t slots, char **why);
 /* Take over descriptors that are listening already; adds to the list. */
 int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
