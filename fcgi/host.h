@@ -5,6 +5,7 @@
 #define FCGI_HOST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum host_kind {
 	HOST_STANDALONE, HOST_PASSENGER, HOST_SYSTEMD, HOST_FASTCGI /* fd 0 */,
@@ -15,10 +16,14 @@ struct host {
 	enum host_kind	 kind;
 	int		 fds[64];	/* listening sockets we were given */
 	size_t		 nfds;
+	uint64_t	 fastcgi;	/* bit i: fds[i] speaks FastCGI, by
+					   its FDNAME or as fd 0 */
 };
 
 /* Look at descriptors and environment; opens /dev/null where 0-2 are
- * closed; takes the evidence out of the environment. */
+ * closed; takes LISTEN_* and GUNICORN_FD out of the environment (what
+ * Passenger and CGI say is still to be read by those who serve them).
+ * A standalone server may have fds too: those of GUNICORN_FD. */
 void	 host_detect(struct host *);
 const char *host_name(enum host_kind);
 

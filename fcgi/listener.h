@@ -19,6 +19,7 @@ enum protocol { PROTOCOL_HTTP, PROTOCOL_FASTCGI };
 
 struct listener {
 	char		*name;		/* for people: http://127.0.0.1:8000 */
+	char		*address;	/* as `bind` has it, NULL if adopted */
 	enum protocol	 protocol;
 	int		 family;	/* AF_INET, AF_INET6, AF_UNIX */
 	char		*path;		/* unix socket we made, else NULL */
@@ -40,11 +41,19 @@ struct listeners {
  * Open what `bind` says (HOST, HOST:PORT, [v6]:PORT, tcp://, unix:PATH,
  * fd://N; fcgi://HOST:PORT, fcgi+unix:PATH, fcgi+fd://N), with `slots`
  * sockets each under reuse_port. 0, or -1 with *why (to be freed): which
- * address, why, what to do. Port 0 takes a free one (name says which).
+ * address, why, what to do. Port 0 takes a free one (name says which). An
+ * address in use is tried again for four seconds, with a line each time.
  */
 int	 listeners_open(struct listeners *, const struct settings *,
 	    size_t slots, char **why);
-/* Take over descriptors that are listening already. */
+/*
+ * The same under changed settings, at once: addresses that `old` has too
+ * keep their sockets (by new descriptors), the rest is opened. Both lists
+ * then know the socket files of those; only the last may remove them.
+ */
+int	 listeners_reopen(struct listeners *, const struct listeners *old,
+	    const struct settings *, size_t slots, char **why);
+/* Take over descriptors that are listening already; adds to the list. */
 int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
 	    enum protocol, char **why);
 /* Make room for more slots (TTIN under reuse_port): opens what is missing. */

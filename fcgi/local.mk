@@ -16,6 +16,7 @@ fcgi_libwire_la_LIBADD   = fcgi/libllhttp.la
 # What the rest stands on.
 fcgi_libbase_la_SOURCES = \
 	%D%/access.c %D%/access.h \
+	%D%/address.c %D%/address.h \
 	%D%/host.c %D%/host.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/log.c %D%/log.h \
@@ -26,7 +27,10 @@ fcgi_libbase_la_SOURCES = \
 fcgi_libbase_la_LIBADD  = conf/libconf.la $(BSD_LIBS)
 
 fcgi_libserver_la_SOURCES = \
-	%D%/manager.c %D%/manager.h
+	%D%/generation.c %D%/generation.h \
+	%D%/manager.c %D%/manager.h \
+	%D%/slot.c %D%/slot.h \
+	%D%/spawn.c %D%/spawn.h
 fcgi_libserver_la_LIBADD  = fcgi/libbase.la fcgi/libwire.la $(UV_LIBS)
 
 bin_PROGRAMS += gangway

@@ -1,0 +1,207 @@
+#include "config.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fcgi/host.h"
+
+enum { HOST_FDS = 64, FIRST_FD = 3 };
+
+static bool
+listening(int fd)
+{
+	socklen_t len = sizeof(int);
+	int yes = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 &&
+	    yes != 0;
+}
+
+/* Some starters leave 0-2 closed: the first file opened would become the
+ * standard output. */
+static void
+fill_standard(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) != -1 && fd <= 2)
+		;
+	if (fd > 2)
+		close(fd);
+}
+
+static void
+keep_to_ourselves(int fd)
+{
+	int fl;
+
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if ((fl = fcntl(fd, F_GETFL)) != -1)
+		(void)fcntl(fd, F_SETFL, fl | O_NONBLOCK);
+}
+
+static void
+take(struct host *h, int fd, bool fastcgi)
+{
+	size_t i;
+
+	for (i = 0; i < h->nfds; i++)
+		if (h->fds[i] == fd)
+			return;
+	if (h->nfds == HOST_FDS || !listening(fd))
+		return;
+	keep_to_ourselves(fd);
+	if (fastcgi)
+		h->fastcgi |= UINT64_C(1) << h->nfds;
+	h->fds[h->nfds++] = fd;
+}
+
+/* The number that *s starts with; *s moves behind it and one separator. */
+static bool
+number(const char **s, char separator, long *n)
+{
+	char *end;
+
+	if (**s < '0' || **s > '9')
+		return false;
+	errno = 0;
+	*n = strtol(*s, &end, 10);
+	if (errno != 0 || *n > INT_MAX ||
+	    (*end != '\0' && *end != separator))
+		return false;
+	*s = *end == '\0' ? end : end + 1;
+	return true;
+}
+
+static bool
+env_number(const char *name, long *n)
+{
+	const char *s = getenv(name);
+
+	return s != NULL && number(&s, '\0', n);
+}
+
+static bool
+is_passenger(void)
+{
+	const char *dir = getenv("PASSENGER_SPAWN_WORK_DIR");
+	struct stat st;
+	char *path;
+	bool fifo;
+
+	if (dir == NULL || *dir == '\0' ||
+	    asprintf(&path, "%s/response/finish", dir) == -1)
+		return false;
+	fifo = stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+	free(path);
+	return fifo;
+}
+
+/* Does name number i of a list "a:b:c" begin with fcgi? */
+static bool
+named_fastcgi(const char *names, long i)
+{
+	while (names != NULL && i-- > 0)
+		if ((names = strchr(names, ':')) != NULL)
+			names++;
+	return names != NULL && strncmp(names, "fcgi", 4) == 0;
+}
+
+static bool
+take_systemd(struct host *h)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	long pid, n, i;
+
+	if (!env_number("LISTEN_PID", &pid) || pid != (long)getpid() ||
+	    !env_number("LISTEN_FDS", &n))
+		return false;
+	for (i = 0; i < n && i < HOST_FDS; i++)
+		take(h, FIRST_FD + (int)i, named_fastcgi(names, i));
+	return h->nfds > 0;
+}
+
+static bool
+take_standard_input(struct host *h)
+{
+	int fd, null;
+
+	if (!listening(STDIN_FILENO))
+		return false;
+	/* Out of the way of everything that reads standard input. */
+	if ((fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FIRST_FD)) == -1)
+		return false;
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1) {
+		(void)dup2(null, STDIN_FILENO);
+		close(null);
+	}
+	take(h, fd, true);
+	return true;
+}
+
+static bool
+is_cgi(void)
+{
+	const char *gateway = getenv("GATEWAY_INTERFACE");
+	const char *method = getenv("REQUEST_METHOD");
+
+	return gateway != NULL && *gateway != '\0' &&
+	    method != NULL && *method != '\0';
+}
+
+/* What an older manager of ours (or gunicorn's) hands to its successor. */
+static void
+take_handed(struct host *h)
+{
+	const char *s = getenv("GUNICORN_FD");
+	long fd;
+
+	while (s != NULL && number(&s, ',', &fd))
+		if (fd >= FIRST_FD)
+			take(h, (int)fd, false);
+}
+
+void
+host_detect(struct host *h)
+{
+	memset(h, 0, sizeof(*h));
+	fill_standard();
+	if (is_passenger())
+		h->kind = HOST_PASSENGER;
+	else if (take_systemd(h))
+		h->kind = HOST_SYSTEMD;
+	else if (take_standard_input(h))
+		h->kind = HOST_FASTCGI;
+	else if (is_cgi())
+		h->kind = HOST_CGI;
+	else
+		take_handed(h);
+	/* Passenger's and CGI's stay: they are read by those who serve them. */
+	(void)unsetenv("LISTEN_PID");
+	(void)unsetenv("LISTEN_FDS");
+	(void)unsetenv("LISTEN_FDNAMES");
+	(void)unsetenv("GUNICORN_FD");
+}
+
+const char *
+host_name(enum host_kind kind)
+{
+	static const char *const names[] = {
+		[HOST_STANDALONE] = "standalone",
+		[HOST_PASSENGER] = "passenger",
+		[HOST_SYSTEMD] = "systemd",
+		[HOST_FASTCGI] = "fastcgi",
+		[HOST_CGI] = "cgi",
+	};
+
+	return names[kind];
+}

@@ -1,0 +1,85 @@
+#include "config.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fcgi/scoreboard.h"
+
+static size_t
+board_size(size_t places)
+{
+	return sizeof(struct scoreboard) + places * sizeof(struct place);
+}
+
+static void
+fd_close(int fd)
+{
+	if (fd != -1)
+		close(fd);
+}
+
+struct scoreboard *
+scoreboard_new(size_t places)
+{
+	struct scoreboard *sb;
+
+	if (places > (SIZE_MAX - sizeof(*sb)) / sizeof(struct place)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	sb = mmap(NULL, board_size(places), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sb == MAP_FAILED)
+		return NULL;
+	sb->places = places;
+	sb->bell[0] = sb->bell[1] = -1;
+	sb->handoff[0] = sb->handoff[1] = -1;
+	if (pipe2(sb->bell, O_NONBLOCK | O_CLOEXEC) == -1 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    0, sb->handoff) == -1) {
+		scoreboard_free(sb);
+		return NULL;
+	}
+	return sb;
+}
+
+void
+scoreboard_free(struct scoreboard *sb)
+{
+	int saved = errno;
+
+	if (sb == NULL)
+		return;
+	fd_close(sb->bell[0]);
+	fd_close(sb->bell[1]);
+	fd_close(sb->handoff[0]);
+	fd_close(sb->handoff[1]);
+	munmap(sb, board_size(sb->places));
+	errno = saved;
+}
+
+void
+scoreboard_ring(const struct scoreboard *sb)
+{
+	int saved = errno;
+
+	/* A full pipe is fine: the manager will look anyway. */
+	while (write(sb->bell[1], "", 1) == -1 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}

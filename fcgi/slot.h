@@ -1,0 +1,97 @@
+/*
+ * Slots and the processes that fill them. A slot has at most one worker
+ * that serves and one that is to take its place; those that are leaving
+ * belong to no slot any more and are only watched until they are gone.
+ *
+ * Always true: a new worker is READY before the old one is told to leave;
+ * every order to leave has a deadline, and SIGKILL behind it; nothing that
+ * a worker writes on the board is used as an index, a pid or a size.
+ */
+#ifndef FCGI_SLOT_H
+#define FCGI_SLOT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SLOT_NONE	((size_t)-1)
+
+struct generation;
+struct manager_config;
+struct scoreboard;
+
+enum proc_state {
+	PROC_NONE,
+	PROC_BOOTING,
+	PROC_READY,
+	PROC_STUCK,	/* has a lost thread; the rest may finish */
+	PROC_LEAVING,	/* was told to, or does so by itself */
+	PROC_ABORTED,	/* SIGABRT was sent */
+	PROC_KILLED	/* SIGKILL was sent */
+};
+
+/* One worker process, at the index of its place on the board. */
+struct proc {
+	enum proc_state	 state;
+	pid_t		 pid;
+	size_t		 slot;
+	unsigned int	 generation;
+	uint64_t	 since;		/* READY since */
+	uint64_t	 deadline;	/* of the next harder step, 0: none */
+	bool		 replace;	/* wants a successor */
+};
+
+struct slot {
+	size_t		 serving, coming;	/* places or SLOT_NONE */
+	uint64_t	 retry_at;
+	unsigned int	 failures;	/* early deaths in a row */
+};
+
+/* All workers; zero but for what crew_init() sets. */
+struct crew {
+	const struct manager_config *config;
+	struct scoreboard *board;
+	struct generation *all, *current;	/* the manager's */
+	struct proc	*procs;
+	struct slot	*slots;
+	size_t		 places;	/* of both arrays and of the board */
+	size_t		 wanted;	/* slots to be filled */
+	size_t		 last;		/* place given out last */
+	uint64_t	 grace_ms, timeout_ms;
+	uint64_t	 ticked, amnesty;
+	sigset_t	*mask;		/* signals as they were before us */
+	int		 bell;		/* not the worker's business */
+	bool		 ever_ready;
+};
+
+/* Room for `places` processes. 0 or -1 with errno. */
+int	 crew_init(struct crew *, size_t places);
+void	 crew_done(struct crew *);
+
+/* Start a worker of that generation to take over the slot; its place, or
+ * SLOT_NONE after a line in the log (the slot is tried again later). */
+size_t	 slot_spawn(struct crew *, size_t slot, struct generation *);
+/* Tell the workers of a slot to leave. */
+void	 slot_dismiss(struct crew *, size_t slot);
+/* Tell one worker to leave, by TERM or QUIT, within grace_ms. */
+void	 proc_leave(struct crew *, struct proc *, int sig);
+/* The place of a process, SLOT_NONE for strangers. */
+size_t	 crew_find(const struct crew *, pid_t);
+/* The process in that place has ended: log it, free the place. */
+void	 slot_gone(struct crew *, size_t place, int status);
+
+/* Look at the board and the clock, and do what is due; with `fill`, start
+ * what is missing. */
+void	 crew_tick(struct crew *, bool fill);
+/* Read what one worker says of itself (crew_tick does it for all). */
+void	 proc_look(struct crew *, size_t place);
+/* Milliseconds until the next thing is due, -1: nothing is. */
+int	 crew_pause(const struct crew *);
+/* How many processes there are; of that generation, or 0 for all. */
+size_t	 crew_count(const struct crew *, unsigned int generation);
+/* The same signal to all. */
+void	 crew_signal(const struct crew *, int sig);
+
+#endif

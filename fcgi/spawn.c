@@ -1,0 +1,145 @@
+#include "config.h"
+
+#include <sys/prctl.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/settings.h"
+#include "fcgi/access.h"
+#include "fcgi/app.h"
+#include "fcgi/generation.h"
+#include "fcgi/log.h"
+#include "fcgi/manager.h"
+#include "fcgi/scoreboard.h"
+#include "fcgi/slot.h"
+#include "fcgi/spawn.h"
+#include "fcgi/worker.h"
+
+static bool
+same_text(const struct settings *a, const struct settings *b, enum setting id)
+{
+	const char *s = settings_string(a, id), *t = settings_string(b, id);
+
+	return s == t || (s != NULL && t != NULL && strcmp(s, t) == 0);
+}
+
+void
+spawn_logs(const struct settings *before, const struct settings *now)
+{
+	const char *path;
+
+	if (!same_text(before, now, SET_errorlog) ||
+	    !same_text(before, now, SET_loglevel) ||
+	    settings_bool(before, SET_capture_output) !=
+	    settings_bool(now, SET_capture_output)) {
+		path = settings_string(now, SET_errorlog);
+		if (log_open(path, settings_string(now, SET_loglevel),
+		    settings_bool(now, SET_capture_output)) == -1)
+			log_error("cannot open the error log %s: %s", path,
+			    strerror(errno));
+	}
+	if (!same_text(before, now, SET_accesslog)) {
+		path = settings_string(now, SET_accesslog);
+		if (access_open(path) == -1)
+			log_error("cannot open the access log %s: %s", path,
+			    strerror(errno));
+	}
+}
+
+void
+spawn_title(const struct crew *c, const char *role)
+{
+	const char *name;
+
+	name = settings_string(c->current->settings, SET_proc_name);
+	if (name == NULL || *name == '\0')
+		name = c->config->spec;
+	if (name == NULL)
+		name = PACKAGE;
+	setproctitle("-%s: %s [%s]", PACKAGE, role, name);
+}
+
+unsigned long
+spawn_limit(const struct settings *s)
+{
+	unsigned long max = (unsigned long)settings_int(s, SET_max_requests);
+	unsigned long jitter;
+
+	jitter = (unsigned long)settings_int(s, SET_max_requests_jitter);
+	if (max == 0)
+		return 0;
+	if (jitter > INT32_MAX)
+		jitter = INT32_MAX;
+	max += arc4random_uniform((uint32_t)jitter * 2 + 1);
+	return max > jitter ? max - jitter : 1;
+}
+
+/* Signals as a program expects them at its start, but for those that mean
+ * something to a manager only and would end a worker that is not ready. */
+static void
+signals_reset(const sigset_t *mask)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGQUIT, SIGCHLD,
+		SIGABRT };
+	static const int others[] = { SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH,
+		SIGTTIN, SIGTTOU, SIGPIPE };
+	size_t i;
+
+	for (i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		(void)signal(ours[i], SIG_DFL);
+	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
+		(void)signal(others[i], SIG_IGN);
+	(void)sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+static int
+child_main(const struct crew *c, struct generation *g, const struct worker *w)
+{
+	/* The manager may have died before this was asked for. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != w->manager)
+		_exit(0);
+	signals_reset(c->mask);
+	close(c->bell);
+	generation_alone(c->all, g);
+	if (w->started && w->kind->after_fork_child != NULL)
+		w->kind->after_fork_child();
+	if (g != c->current)
+		spawn_logs(c->current->settings, g->settings);
+	spawn_title(c, "worker");
+	return worker_run(w);
+}
+
+pid_t
+spawn_worker(const struct crew *c, struct generation *g, size_t place,
+    size_t slot)
+{
+	const struct worker w = {
+		.settings = g->settings, .listeners = g->listeners,
+		.board = c->board, .place = place, .slot = slot,
+		.manager = getpid(), .kind = c->config->kind,
+		.spec = c->config->spec, .loaded = c->config->loaded,
+		.started = c->config->started,
+		.max_requests = spawn_limit(g->settings),
+	};
+	int saved;
+	pid_t pid;
+
+	if (w.started && w.kind->before_fork != NULL)
+		w.kind->before_fork();
+	(void)fflush(NULL);	/* or the child would write it again */
+	if ((pid = fork()) == 0)
+		exit(child_main(c, g, &w));
+	saved = errno;
+	if (w.started && w.kind->after_fork_parent != NULL)
+		w.kind->after_fork_parent();
+	errno = saved;
+	return pid;
+}

@@ -1,0 +1,25 @@
+/*
+ * The one place that forks workers.
+ */
+#ifndef FCGI_SPAWN_H
+#define FCGI_SPAWN_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct crew;
+struct generation;
+struct settings;
+
+/* Fork a worker for that place and slot. Its pid, or -1 with errno. */
+pid_t	 spawn_worker(const struct crew *, struct generation *, size_t place,
+	    size_t slot);
+/* max_requests with its jitter drawn, 0: no limit. */
+unsigned long spawn_limit(const struct settings *);
+/* Open the logs again where the settings of the two differ; failures are
+ * logged in the old ones. */
+void	 spawn_logs(const struct settings *before, const struct settings *now);
+/* "gangway: master [name]" for ps. */
+void	 spawn_title(const struct crew *, const char *role);
+
+#endif
