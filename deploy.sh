@@ -226,8 +226,11 @@ url_of() {
 # that nobody has collected yet.)
 is_gangway() {
 	local exe
-	exe=$(readlink "/proc/$1/exe" 2>/dev/null ||
-	    ps -p "$1" -o comm= 2>/dev/null) || return 1
+	if [ -e /proc/self/exe ]; then
+		exe=$(readlink "/proc/$1/exe") || return 1
+	else
+		exe=$(ps -p "$1" -o comm=) || return 1
+	fi
 	exe=${exe% (deleted)}
 	[ "${exe##*/}" = gangway ]
 }
