@@ -34,7 +34,7 @@ t_apps_native_test_la_SOURCES = %D%/apps/native_test.c
 t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 	-avoid-version -rpath /nowhere
 t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
-SH_TESTS += t/deploy.sh
+SH_TESTS += t/deploy.sh t/man.sh
 PY_TESTS += t/example.py
 
 # A fuzz target is an ordinary test too: it replays its corpus.
