@@ -58,3 +58,28 @@ endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/lsan.supp t/corpus
+# Native applications; the test loads its module from t/apps/.libs.
+C_TESTS += t/native.t t/fuzz_cgi_head.t
+t_native_t_SOURCES = %D%/native.c
+t_native_t_LDADD   = t/libtap.a shim/libnative.la
+check_LTLIBRARIES += t/apps/native_test.la
+t_apps_native_test_la_SOURCES = %D%/apps/native_test.c
+t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
+SH_TESTS += t/deploy.sh t/man.sh
+PY_TESTS += t/example.py
+
+# A fuzz target is an ordinary test too: it replays its corpus.
+t_fuzz_cgi_head_t_SOURCES  = %D%/fuzz_cgi_head.c %D%/fuzz_replay.c
+t_fuzz_cgi_head_t_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"cgi_head"'
+t_fuzz_cgi_head_t_LDADD    = t/libtap.a shim/libcgihead.la
+if FUZZ
+EXTRA_PROGRAMS += t/fuzz_cgi_head
+t_fuzz_cgi_head_SOURCES = %D%/fuzz_cgi_head.c
+t_fuzz_cgi_head_LDADD   = shim/libcgihead.la
+t_fuzz_cgi_head_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
+dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
+EXTRA_DIST += t/tap.sh t/lsan.supp t/corpus/cgi_head

@@ -1,0 +1,88 @@
+#!/bin/sh
+# deploy.sh: what it refuses, what it says, and whom it stops. Nothing here
+# installs or builds.
+. "${top_srcdir:=.}/t/tap.sh"
+deploy=$top_srcdir/deploy.sh
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+# run ARG... keeps the status, the output and the number of its lines.
+run() {
+	out=$(bash "$deploy" "$@" 2>&1 </dev/null); status=$?
+	lines=$(printf '%s\n' "$out" | wc -l | tr -d ' ')
+}
+has() { case $out in *"$1"*) echo yes ;; *) echo "$out" ;; esac; }
+
+run help
+is "help: status" $status 0
+is "help: names the words" "$(has 'deploy.sh check')" yes
+run --help
+is "--help: status" $status 0
+
+run launch
+is "an unknown word: status" $status 2
+is "an unknown word: named" "$(has 'unknown word: launch')" yes
+is "an unknown word: one line" "$lines" 1
+run local "$tmp/none"
+is "no such directory: status" $status 2
+is "no such directory: named" "$(has "$tmp/none")" yes
+is "no such directory: one line" "$lines" 1
+run check --fast
+is "check with an unknown flag: status" $status 2
+is "check with an unknown flag: named" "$(has 'does not know --fast')" yes
+run local "$tmp" --stop -w 2
+is "--stop with other flags: status" $status 2
+
+run local "$tmp" --stop
+is "--stop without a pid file: status" $status 0
+is "--stop without a pid file: says so" "$(has 'nothing runs here')" yes
+is "--stop without a pid file: one line" "$lines" 1
+mkdir "$tmp/tmp"
+for text in '' abc -1 0 '1 2' 999999999; do
+	printf '%s\n' "$text" >"$tmp/tmp/gangway.pid"
+	run local "$tmp" --stop
+	is "a pid file with '$text' stops nothing" "$status$(has nothing)" 0yes
+done
+sleep 300 &
+other=$!
+echo $other >"$tmp/tmp/gangway.pid"
+run local "$tmp" --stop
+is "another program's pid: status" $status 1
+is "another program's pid: says so" "$(has 'not gangway')" yes
+is "another program's pid: left alone" \
+	"$(kill -0 $other 2>/dev/null && echo runs)" runs
+kill $other
+
+# A program of that name is stopped, and waited for.
+cp "$(command -v sleep)" "$tmp/gangway"
+"$tmp/gangway" 300 &
+ours=$!
+echo $ours >"$tmp/tmp/gangway.pid"
+run local "$tmp" --stop
+is "our pid: status" $status 0
+is "our pid: says so" "$(has "stopped process $ours")" yes
+
+# Someone who may not install, on a machine where all is missing.
+mkdir "$tmp/bin"
+for tool in bash dirname sed grep cat sleep; do
+	ln -s "$(command -v $tool)" "$tmp/bin/$tool"
+done
+printf '#!/bin/sh\nexit 1\n' >"$tmp/bin/dpkg-query"
+printf '#!/bin/sh\necho 1000\n' >"$tmp/bin/id"
+printf '#!/bin/sh\necho installed by a test >&2\n' >"$tmp/bin/apt-get"
+chmod +x "$tmp/bin/dpkg-query" "$tmp/bin/id" "$tmp/bin/apt-get"
+out=$(PATH=$tmp/bin bash "$deploy" local "$tmp" 2>&1 </dev/null); status=$?
+is "may not install: status" $status 1
+is "may not install: names the packages" "$(has 'autoconf automake')" yes
+is "may not install: names root" "$(has 'only root')" yes
+
+if command -v shellcheck >/dev/null; then
+	for f in deploy.sh .ci/run; do
+		out=$(shellcheck "$top_srcdir/$f" 2>&1); status=$?
+		is "shellcheck $f" "$status$out" 0
+	done
+else
+	n=$((n + 1))
+	echo "ok $n - shellcheck # SKIP not installed"
+fi
+done_tests
