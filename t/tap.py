@@ -1,6 +1,7 @@
 """TAP for the Python tests.
 
 ok(cond, name), is_(got, want, name) print one line and yield the verdict;
+attempt(fn, ...) runs a group of cases, whose exception is a failed case;
 skip(why, n) stands for n cases; skip_all(why) ends the program; done()
 prints the plan and exits. guard(seconds) ends a test that hangs.
 """
@@ -8,6 +9,7 @@ import faulthandler
 import os
 import signal
 import sys
+import traceback
 
 _count = 0
 _failed = 0
@@ -42,6 +44,15 @@ def ok(cond, name, why=""):
 
 def is_(got, want, name):
     return ok(got == want, name, "got    %.2000r\nwanted %.2000r" % (got, want))
+
+
+def attempt(what, *args, **more):
+    """Run one group of cases; an exception is one more that failed."""
+    try:
+        return what(*args, **more)
+    except Exception as e:
+        ok(False, "%s: %s %s" % (what.__name__, type(e).__name__, e),
+           traceback.format_exc())
 
 
 def skip(why, n=1):
