@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import (ABORT, APPS, BEGIN, END, GET_VALUES, GET_VALUES_RESULT,
                     IS_GANGWAY, PARAMS, STDIN, STDOUT, UNKNOWN_TYPE, Broken,
                     Fcgi, Process, Server, fcgi_request, find_program,
-                    free_port, length_bytes, need, nginx_params, pairs,
+                    free_port, need, nginx_params, pairs,
                     record, stream, tmpdir, unpairs, wait_for)
 from tap import attempt, done, guard, is_, ok, skip_all
 
