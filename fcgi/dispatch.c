@@ -292,6 +292,20 @@ dump_stacks(struct dispatch *d)
 		d->c.kind->dump(log_fd());
 }
 
+static void
+say_late(struct dispatch *d, struct request *rq)
+{
+	const struct var *method = request_find(rq, "REQUEST_METHOD"),
+	    *path = request_find(rq, "PATH_INFO");
+
+	log_critical("Request timed out after %u s: %.*s %.*s (answered 504; "
+	    "its worker is replaced)", d->c.request_timeout_ms / 1000,
+	    method != NULL ? (int)method->value.n : 0,
+	    method != NULL ? method->value.p : "",
+	    path != NULL ? (int)path->value.n : 0,
+	    path != NULL ? path->value.p : "");
+}
+
 /* m held. Requests past their limit are answered for. */
 static void
 check_limits(struct dispatch *d)
@@ -299,7 +313,6 @@ check_limits(struct dispatch *d)
 	uint64_t now = now_ns(CLOCK_MONOTONIC) / 1000000, since;
 	struct request *rq;
 	unsigned int i;
-	struct str *u;
 
 	for (i = 0; i < d->c.threads; i++) {
 		if ((rq = d->run[i]) == NULL || rq->abandoned)
@@ -308,14 +321,9 @@ check_limits(struct dispatch *d)
 		    memory_order_relaxed);
 		if (now < since + d->c.request_timeout_ms)
 			continue;
-		u = &rq->pub.vars[0].value;
 		if (!connection_abandon(rq, 504))
 			continue;
-		log_critical("Request timed out after %u s: %.*s %.*s "
-		    "(504 sent; the worker will be replaced)",
-		    d->c.request_timeout_ms / 1000, (int)u->n, u->p,
-		    (int)request_find(rq, "PATH_INFO")->value.n,
-		    request_find(rq, "PATH_INFO")->value.p);
+		say_late(d, rq);
 		dump_stacks(d);
 		if (d->c.stuck != NULL)
 			d->c.stuck(d->c.arg);

@@ -19,7 +19,7 @@ fcgi_libbase_la_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/host.c %D%/host.h \
 	%D%/listener.c %D%/listener.h \
-	%D%/log.c %D%/log.h \
+	%D%/log.c %D%/log.h %D%/logfile.c %D%/logfile.h \
 	%D%/pidfile.c %D%/pidfile.h \
 	%D%/rights.c %D%/rights.h \
 	%D%/scoreboard.c %D%/scoreboard.h \
@@ -27,11 +27,31 @@ fcgi_libbase_la_SOURCES = \
 fcgi_libbase_la_LIBADD  = conf/libconf.la $(BSD_LIBS)
 
 fcgi_libserver_la_SOURCES = \
+	%D%/acceptor.c %D%/acceptor.h \
+	%D%/body.c %D%/body.h \
+	%D%/buffer.c %D%/buffer.h \
+	%D%/connection.c %D%/connection.h \
+	%D%/dispatch.c %D%/dispatch.h \
 	%D%/generation.c %D%/generation.h \
+	%D%/handoff.c %D%/handoff.h \
+	%D%/kind.c %D%/kind.h \
 	%D%/manager.c %D%/manager.h \
+	%D%/net.c %D%/net.h \
+	%D%/program.c %D%/program.h \
+	%D%/queue.c %D%/queue.h \
+	%D%/request.c %D%/request.h \
+	%D%/response.c %D%/response.h \
+	%D%/service.c %D%/service.h \
+	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \
-	%D%/spawn.c %D%/spawn.h
-fcgi_libserver_la_LIBADD  = fcgi/libbase.la fcgi/libwire.la $(UV_LIBS)
+	%D%/spawn.c %D%/spawn.h \
+	%D%/wire/cgi.c %D%/wire/cgi.h \
+	%D%/wire/fastcgi.c %D%/wire/fastcgi.h \
+	%D%/wire/http.c %D%/wire/http.h \
+	%D%/wire/session.h \
+	%D%/worker.c %D%/worker.h
+fcgi_libserver_la_LIBADD  = fcgi/libbase.la fcgi/libwire.la \
+	shim/libnative.la $(UV_LIBS)
 
 bin_PROGRAMS += gangway
 gangway_SOURCES = %D%/main.c
