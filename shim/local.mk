@@ -17,3 +17,52 @@ shim_example_native_hello_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
 EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
+if PYTHON
+# The shim once, for its two uses: a module that the program loads (linked
+# to libpython), and part of a Python extension (linked to nothing of it).
+noinst_LTLIBRARIES += shim/libpython.la
+shim_libpython_la_SOURCES = \
+	%D%/python/conffile.c %D%/python/conffile.h \
+	%D%/python/environ.c %D%/python/environ.h \
+	%D%/python/error.c %D%/python/error.h \
+	%D%/python/file.c %D%/python/file.h \
+	%D%/python/input.c %D%/python/input.h \
+	%D%/python/interpreter.c %D%/python/interpreter.h \
+	%D%/python/load.c %D%/python/load.h \
+	%D%/python/logger.c %D%/python/logger.h \
+	%D%/python/module.c %D%/python/module.h \
+	%D%/python/reply.c %D%/python/reply.h \
+	%D%/python/wsgi.c %D%/python/wsgi.h
+shim_libpython_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
+
+pkglib_LTLIBRARIES += shim/python.la
+shim_python_la_SOURCES =
+shim_python_la_LDFLAGS = $(AM_LDFLAGS) $(MODULE_LDFLAGS) -module \
+	-avoid-version -shared -export-symbols-regex '^app_kind$$'
+shim_python_la_LIBADD  = shim/libpython.la $(PYTHON_LIBS)
+
+corelibdir = $(PYTHON_PACKAGES)/gangway
+corelib_LTLIBRARIES = shim/_core.la
+dist_corelib_DATA   = %D%/python/gangway/__init__.py \
+	%D%/python/gangway/__main__.py
+shim__core_la_SOURCES  = %D%/python/extension.c fcgi/program.h
+shim__core_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
+shim__core_la_LDFLAGS  = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-export-symbols-regex '^PyInit__core$$'
+shim__core_la_LIBADD   = shim/libpython.la fcgi/libserver.la
+
+# The program looks for the shim by its interpreter: python3.X.so.
+all-local: shim/.libs/python$(PYTHON_VERSION).so
+shim/.libs/python$(PYTHON_VERSION).so: shim/python.la
+	$(AM_V_at)cd shim/.libs && rm -f python$(PYTHON_VERSION).so && \
+	    $(LN_S) python.so python$(PYTHON_VERSION).so
+CLEANFILES += shim/.libs/python$(PYTHON_VERSION).so
+
+install-exec-hook:
+	cd '$(DESTDIR)$(pkglibdir)' && rm -f python.la && \
+	    mv -f python.so python$(PYTHON_VERSION).so
+	rm -f '$(DESTDIR)$(corelibdir)/_core.la'
+uninstall-hook:
+	rm -f '$(DESTDIR)$(pkglibdir)/python$(PYTHON_VERSION).so' \
+	    '$(DESTDIR)$(corelibdir)/_core.so'
+endif

@@ -1,0 +1,5 @@
+import sys
+
+from gangway import main
+
+sys.exit(main())

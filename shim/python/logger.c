@@ -1,0 +1,84 @@
+#include "config.h"
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "fcgi/app.h"
+#include "shim/python/error.h"
+#include "shim/python/interpreter.h"
+#include "shim/python/logger.h"
+
+/*
+ * Applications copy the handlers and the level of "gunicorn.error" to their
+ * own loggers, so it has both; the server drops what is below its level.
+ */
+static const char source[] =
+    "import logging\n"
+    "class Handler(logging.Handler):\n"
+    "    def emit(self, record):\n"
+    "        try:\n"
+    "            log(record.levelno, self.format(record))\n"
+    "        except Exception:\n"
+    "            self.handleError(record)\n"
+    "def install(to):\n"
+    "    global log\n"
+    "    log = to\n"
+    "    for name in 'gunicorn', 'gunicorn.error', 'gangway':\n"
+    "        logger = logging.getLogger(name)\n"
+    "        if not any(type(h).__module__ == 'gangway.log'\n"
+    "                   for h in logger.handlers):\n"
+    "            logger.addHandler(Handler())\n"
+    "        logger.propagate = False\n"
+    "        if logger.level == logging.NOTSET:\n"
+    "            logger.setLevel(logging.DEBUG)\n"
+    "Handler.__module__ = 'gangway.log'\n";
+
+static enum app_log
+level_of(long n)
+{
+	if (n >= 50)
+		return APP_CRITICAL;
+	if (n >= 40)
+		return APP_ERROR;
+	if (n >= 30)
+		return APP_WARNING;
+	return n >= 20 ? APP_INFO : APP_DEBUG;
+}
+
+static PyObject *
+logger_log(PyObject *self, PyObject *args)
+{
+	PyObject *text, *bytes;
+	long level;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "lU", &level, &text))
+		return NULL;
+	bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+	if (bytes == NULL)
+		return NULL;
+	error_lines(level_of(level), PyBytes_AS_STRING(bytes),
+	    (size_t)PyBytes_GET_SIZE(bytes));
+	Py_DECREF(bytes);
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef log_def = { "log", logger_log, METH_VARARGS, NULL };
+
+int
+logger_init(void)
+{
+	PyObject *ns, *log = NULL, *install, *done = NULL;
+
+	if ((ns = interpreter_source("<gangway logger>", source)) == NULL)
+		return -1;
+	install = PyDict_GetItemString(ns, "install");	/* borrowed */
+	if (install != NULL && (log = PyCFunction_New(&log_def, NULL)) != NULL)
+		done = PyObject_CallOneArg(install, log);
+	Py_XDECREF(log);
+	Py_DECREF(ns);
+	if (done == NULL)
+		return -1;
+	Py_DECREF(done);
+	return 0;
+}
