@@ -222,8 +222,7 @@ url_of() {
 	fi
 }
 
-# Does process PID run, and is it a gangway? (Not so one that has ended and
-# that nobody has collected yet.)
+# Does process PID run, and is it a gangway?
 is_gangway() {
 	local exe
 	if [ -e /proc/self/exe ]; then
@@ -240,11 +239,18 @@ our_pid() {
 	local pid=
 	{ read -r pid <"$1"; } 2>/dev/null || return 1
 	[[ $pid =~ ^[1-9][0-9]*$ ]] || return 1
-	if [ ! -d "/proc/$pid" ] && ! kill -0 "$pid" 2>/dev/null; then
+	if ! kill -0 "$pid" 2>/dev/null; then
+		[ ! -d "/proc/$pid" ] || return 2	# another user's
 		return 1
 	fi
-	is_gangway "$pid" || return 2
-	printf '%s\n' "$pid"
+	if is_gangway "$pid"; then
+		printf '%s\n' "$pid"
+	elif [ -e /proc/self/exe ] && ! readlink "/proc/$pid/exe" >/dev/null
+	then
+		return 1	# ended, and not collected yet
+	else
+		return 2
+	fi
 }
 
 stop_daemon() {
@@ -342,7 +348,7 @@ local_main() {
 
 # What automake's test drivers noted: one result for each TAP line.
 totals() {
-	find "$1/t" -name '*.trs' -exec cat {} + 2>/dev/null | awk '
+	cat "$1"/t/*.trs 2>/dev/null | awk '
 	    /^:test-result: (PASS|XFAIL)/ { passed++ }
 	    /^:test-result: (FAIL|XPASS|ERROR)/ { failed++ }
 	    END { printf "%d passed, %d failed\n", passed, failed }'
@@ -363,7 +369,7 @@ check_main() {
 	install_packages "${build_packages[@]}" "${test_packages[@]}"
 	dir=$(build_dir "$kind")
 	(build "$dir" "${flags[@]}") || die "the build failed"
-	find "$dir/t" -name '*.trs' -delete
+	rm -f "$dir"/t/*.trs		# of tests that are no more
 	make -C "$dir" check || status=1
 	totals "$dir"
 	return "$status"

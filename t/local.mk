@@ -59,7 +59,9 @@ endif
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/lsan.supp t/corpus
 # Native applications; the test loads its module from t/apps/.libs.
-C_TESTS += t/native.t t/fuzz_cgi_head.t
+C_TESTS += t/cgi_head.t t/native.t t/fuzz_cgi_head.t
+t_cgi_head_t_SOURCES = %D%/cgi_head.c
+t_cgi_head_t_LDADD   = t/libtap.a shim/libcgihead.la
 t_native_t_SOURCES = %D%/native.c
 t_native_t_LDADD   = t/libtap.a shim/libnative.la
 check_LTLIBRARIES += t/apps/native_test.la
