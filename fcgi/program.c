@@ -35,6 +35,7 @@ struct program {
 	struct load_result	 load;
 	const struct app_kind	*python;	/* at hand, or NULL */
 	const struct app_kind	*kind;
+	bool			 inside;	/* an interpreter runs us */
 	bool			 started;	/* the kind is, in this process */
 	bool			 loaded;
 	struct app_config	 config;
@@ -179,12 +180,10 @@ reload(void *arg)
 	}
 	for (i = 0; i < next.nnotes; i++)
 		log_warning("%s", next.notes[i]);
-	/* The manager owns and frees the settings; the rest is ours. */
-	p->load.settings = NULL;
 	load_result_done(&p->load);
 	p->load = next;
 	fill_config(p, next.settings);
-	return next.settings;
+	return settings_copy(next.settings);	/* the manager's own */
 }
 
 static bool
@@ -290,11 +289,12 @@ serve(struct program *p)
 {
 	const struct settings *s = p->load.settings;
 	struct manager_config m = {
-		.settings = p->load.settings, .listeners = &p->listeners,
+		.listeners = &p->listeners,
 		.kind = p->kind, .spec = p->load.app,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
 		.reload = reload, .arg = p,
 	};
+	int status;
 
 	say_settings(p);
 	if (settings_bool(s, SET_preload_app) && preload(p) != 0)
@@ -304,9 +304,13 @@ serve(struct program *p)
 	if (p->host.kind == HOST_FASTCGI &&
 	    !settings_meant_for_host(s, SET_workers))
 		return run_alone(p);
+	if ((m.settings = settings_copy(s)) == NULL)
+		return fail(NULL, NULL);
 	m.started = p->started;
 	m.loaded = p->loaded;
-	return manager_run(&m);
+	status = manager_run(&m);
+	settings_free(m.settings);
+	return status;
 }
 
 /* An interpreter that is running must be told of each fork. */
@@ -347,36 +351,54 @@ check(struct program *p)
 	return preload(p);
 }
 
-int
-gangway_main(int argc, char **argv, const struct app_kind *python)
+static int
+run(struct program *p)
 {
-	struct program p = { .argc = argc, .argv = argv, .python = python };
 	const struct settings *s;
 	char *why = NULL;
 
-	host_detect(&p.host);
-	if ((p.first_environ = copy_environ()) == NULL ||
-	    (p.first_cwd = getcwd(NULL, 0)) == NULL)
-		return fail("the working directory", strerror(errno));
-	if (load(&p, NULL, &p.load) == -1) {
-		if (p.load.output != NULL)
-			fputs(p.load.output, p.load.status == 0 ? stdout :
+	if (load(p, NULL, &p->load) == -1) {
+		if (p->load.output != NULL)
+			fputs(p->load.output, p->load.status == 0 ? stdout :
 			    stderr);
-		return p.load.status;
+		return p->load.status;
 	}
-	s = p.load.settings;
-	if (p.load.app != NULL && find_kind(&p) == -1)
+	s = p->load.settings;
+	if (p->load.app != NULL && find_kind(p) == -1)
 		return 1;
 	/* Inside an interpreter, forks must always be announced to it. */
-	if (python != NULL && start_python(&p, s, &why) == -1)
+	if (p->inside && start_python(p, s, &why) == -1)
 		return 1;
-	if (open_logs(&p) != 0)
+	if (open_logs(p) != 0)
 		return 1;
 	if (settings_bool(s, SET_print_config) ||
 	    settings_bool(s, SET_check_config))
-		return check(&p);
-	if (settings_bool(s, SET_daemon) && p.host.kind == HOST_STANDALONE &&
-	    become_daemon(&p) == -1)
+		return check(p);
+	if (settings_bool(s, SET_daemon) && p->host.kind == HOST_STANDALONE &&
+	    become_daemon(p) == -1)
 		return fail("cannot become a daemon", strerror(errno));
-	return serve(&p);
+	return serve(p);
+}
+
+int
+gangway_main(int argc, char **argv, const struct app_kind *python)
+{
+	struct program p = { .argc = argc, .argv = argv, .python = python,
+	    .inside = python != NULL };
+	int status = 1;
+	size_t i;
+
+	host_detect(&p.host);
+	p.first_environ = copy_environ();
+	p.first_cwd = getcwd(NULL, 0);
+	if (p.first_environ == NULL || p.first_cwd == NULL)
+		(void)fail("the working directory", strerror(errno));
+	else
+		status = run(&p);
+	load_result_done(&p.load);
+	for (i = 0; p.first_environ != NULL && p.first_environ[i] != NULL; i++)
+		free(p.first_environ[i]);
+	free(p.first_environ);
+	free(p.first_cwd);
+	return status;
 }
