@@ -92,12 +92,13 @@ static size_t
 basic_user(char *out, size_t cap, struct str s)
 {
 	unsigned int bits = 0, v = 0;
-	const char *p, *end = s.p + s.n;
+	const char *p, *end;
 	size_t n = 0;
 	int d;
 
 	if (s.n < 6 || strncasecmp(s.p, "basic ", 6) != 0)
 		return 0;
+	end = s.p + s.n;
 	for (p = s.p + 6; p < end && *p == ' '; p++)
 		continue;
 	for (; p < end && (d = base64_value(*p)) != -1; p++) {

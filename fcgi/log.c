@@ -148,9 +148,12 @@ log_line(enum log_level level, const char *fmt, ...)
 static size_t
 lines_escape(char *out, size_t cap, const char *p, size_t n)
 {
-	const char *end = p + n, *lf;
+	const char *end, *lf;
 	size_t len = 0, room;
 
+	if (n == 0)
+		return 0;
+	end = p + n;
 	for (; p < end && len < cap; p = lf + 1) {
 		if ((lf = memchr(p, '\n', (size_t)(end - p))) == NULL)
 			lf = end;
