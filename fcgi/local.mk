@@ -20,6 +20,11 @@ fcgi_libbase_la_SOURCES = \
 	%D%/host.c %D%/host.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/log.c %D%/log.h %D%/logfile.c %D%/logfile.h \
+	%D%/access_line.c %D%/access_format.h \
+	%D%/host.c %D%/host.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/log.c %D%/log.h \
+	%D%/logfile.c %D%/logfile.h \
 	%D%/pidfile.c %D%/pidfile.h \
 	%D%/rights.c %D%/rights.h \
 	%D%/scoreboard.c %D%/scoreboard.h \

@@ -16,7 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 	export LSAN_OPTIONS;
 
 C_TESTS  = t/record.t t/http_head.t t/fuzz_record.t t/fuzz_http_head.t \
-	t/fuzz_chunks.t
+	t/fuzz_chunks.t t/log.t t/access.t t/trust.t
 SH_TESTS =
 PY_TESTS =
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
@@ -30,6 +30,13 @@ t_record_t_SOURCES    = %D%/record.c
 t_record_t_LDADD      = fcgi/libwire.la t/libtap.a
 t_http_head_t_SOURCES = %D%/http_head.c
 t_http_head_t_LDADD   = fcgi/libwire.la t/libtap.a
+
+t_log_t_SOURCES       = %D%/log.c
+t_log_t_LDADD         = fcgi/libbase.la t/libtap.a
+t_access_t_SOURCES    = %D%/access.c
+t_access_t_LDADD      = fcgi/libbase.la t/libtap.a
+t_trust_t_SOURCES     = %D%/trust.c
+t_trust_t_LDADD       = fcgi/libbase.la t/libtap.a
 
 # A fuzz target is an ordinary test too: it replays its corpus.
 t_fuzz_record_t_SOURCES     = %D%/fuzz_record.c %D%/fuzz_replay.c

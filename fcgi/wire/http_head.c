@@ -74,7 +74,7 @@ method_check(struct reader *r, char *p, size_t n)
 		return http_refuse(r->no, 400, "bad length of the method");
 	for (i = 0; i < n; i++)
 		if (!http_is(p[i], class))
-			return http_refuse(r->no, 400, "bad byte in the method");
+			return http_refuse(r->no, 400, "bad byte in a method");
 	if (l->casefold_method)
 		for (i = 0; i < n; i++)
 			if (p[i] >= 'a' && p[i] <= 'z')
@@ -235,7 +235,7 @@ fields_check(struct reader *r, char *p, const char *end)
 
 	for (n = 0; p != end; n++) {
 		if (n == r->max)
-			return http_refuse(r->no, 431, "too many header fields");
+			return http_refuse(r->no, 431, "too many fields");
 		if ((p = field_check(r, p)) == NULL)
 			return -1;
 	}
@@ -476,7 +476,8 @@ fields_read(struct reader *r, const char *p, size_t n)
 		e = llhttp_execute(&parser, p, n);
 	if (e != HPE_PAUSED)
 		return r->no->status != 0 ? -1 : http_refuse(r->no, 400,
-		    e == HPE_OK ? "bad head" : llhttp_get_error_reason(&parser));
+		    e == HPE_OK ? "bad head" :
+		    llhttp_get_error_reason(&parser));
 	if (r->h.chunked && r->h.has_length)
 		return http_refuse(r->no, 400,
 		    "Content-Length with Transfer-Encoding");

@@ -63,7 +63,9 @@ size_t	 http_head_end(const char *p, size_t n, size_t from);
  * Decode a complete head. Leading CRLFs are the caller's to skip. Headers
  * that would collide with CGI names (an underscore in the name: header_map)
  * are left out unless trusted; `Proxy` always is. May change bytes of p in
- * place (folding). 0, or -1 with *no.
+ * place (folding). The host of an absolute target replaces Host, in the
+ * headers too; HTTP/1.2 and later count as 1.1. 0, or -1 with *no (then only
+ * the array of headers has changed).
  */
 int	 http_head_decode(struct http_head *, char *p, size_t n,
 	    const struct http_limits *, bool trusted, struct http_refusal *no);
