@@ -109,7 +109,9 @@ usage_unknown(struct reader *r, const char *word, size_t n)
 
 	for (id = 0; name != NULL && id <= FLAG_VERSION; id++) {
 		p = flags_of(id);
-		for (len = 0; (len = flag_next(&p, p, len)) > 2; ) {
+		for (len = 0; (len = flag_next(&p, p, len)) > 0; ) {
+			if (len <= 2)
+				continue;
 			one = strndup(p, len);
 			d = one != NULL ? word_distance(name, one) : least;
 			free(one);
@@ -166,6 +168,23 @@ is_value(const char *word)
 	return isdigit((unsigned char)word[1]) != 0;
 }
 
+/* No number where one must be: for gunicorn, that is a matter of usage. */
+static int
+usage_number(struct reader *r, enum setting id, const char *value)
+{
+	char *reason = NULL, *shown = text_shown(value), *text;
+	int error;
+
+	(void)settings_check(id, value, &reason);
+	text = text_new("invalid value '%s': %s", shown != NULL ? shown : "",
+	    reason != NULL ? reason : "");
+	error = usage_flag(r, id, text != NULL ? text : "invalid value");
+	free(reason);
+	free(shown);
+	free(text);
+	return error;
+}
+
 static int
 set(struct reader *r, enum setting id, const char *value)
 {
@@ -173,12 +192,8 @@ set(struct reader *r, enum setting id, const char *value)
 	char *reason = NULL;
 	int error;
 
-	if (info->type == TYPE_INT && !value_is_number(info, value)) {
-		(void)settings_check(id, value, &reason);
-		error = usage_flag(r, id, reason != NULL ? reason : "");
-		free(reason);
-		return error;
-	}
+	if (info->type == TYPE_INT && !value_is_number(info, value))
+		return usage_number(r, id, value);
 	error = info->traits & SETTING_REPEAT ?
 	    settings_add(r->settings, id, value, false, r->source, &reason) :
 	    settings_set(r->settings, id, value, r->source, &reason);

@@ -130,7 +130,7 @@ word_near(const char *name)
 {
 	size_t n = strlen(name);
 
-	return n < 4 ? 1 : n < 9 ? 2 : 3;
+	return n < 6 ? 1 : n < 9 ? 2 : 3;
 }
 
 const char *
