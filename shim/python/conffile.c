@@ -151,6 +151,7 @@ set_text(struct reading *rd, const char *name, PyObject *value,
 	char *said = NULL;
 	const char *s;
 	Py_ssize_t n;
+	int rv;
 
 	if ((s = PyUnicode_AsUTF8AndSize(text, &n)) == NULL) {
 		PyErr_Clear();
@@ -158,8 +159,8 @@ set_text(struct reading *rd, const char *name, PyObject *value,
 	}
 	if (strlen(s) != (size_t)n)
 		return refuse(name, value, "must not hold a NUL", why);
-	return answered(shim.server->set(rd->conf, name, s, &said), name, value,
-	    said, why);
+	rv = shim.server->set(rd->conf, name, s, &said);
+	return answered(rv, name, value, said, why);
 }
 
 /* Strings of a list, or "K:V" of a dict, gathered in `texts`. */
@@ -321,17 +322,15 @@ set_value(struct reading *rd, const char *name, PyObject *value, char **why)
 	char *said = NULL;
 	int rv;
 
-	if (value == Py_None)
-		return answered(shim.server->set(rd->conf, name, NULL, &said),
-		    name, value, said, why);
+	if (value == Py_None || PyBool_Check(value)) {
+		rv = shim.server->set(rd->conf, name, value == Py_None ? NULL :
+		    value == Py_True ? "true" : "false", &said);
+		return answered(rv, name, value, said, why);
+	}
 	if (PyUnicode_Check(value))
 		return hook_find(name) != NULL ?
 		    set_named_hook(rd, name, value, why) :
 		    set_text(rd, name, value, value, why);
-	if (PyBool_Check(value))
-		return answered(shim.server->set(rd->conf, name,
-		    value == Py_True ? "true" : "false", &said), name, value,
-		    said, why);
 	if (PyLong_Check(value)) {
 		if ((text = PyNumber_ToBase(value, 10)) == NULL)
 			return raised("Invalid value for", name, why);

@@ -212,8 +212,11 @@ input_readinto(PyObject *self, PyObject *target)
 	Py_ssize_t want, used = -1;
 	Py_buffer b;
 
-	if (PyObject_GetBuffer(target, &b, PyBUF_WRITABLE) == -1)
+	if (PyObject_GetBuffer(target, &b, PyBUF_WRITABLE) == -1) {
+		PyErr_Format(PyExc_TypeError, "readinto() needs something to "
+		    "write to, not %.100s", Py_TYPE(target)->tp_name);
 		return NULL;
+	}
 	if ((want = input_want(in, b.len)) != -1)
 		used = input_fill(in, b.buf, (size_t)want);
 	PyBuffer_Release(&b);
