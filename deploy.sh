@@ -8,7 +8,7 @@ top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 build_packages=(autoconf automake libtool autoconf-archive pkg-config gcc
 	make libc6-dev libfcgi-dev libinih-dev libbsd-dev libuv1-dev
 	node-llhttp libpython3-dev python3)
-test_packages=(curl gunicorn libcap2-bin libfcgi-bin lighttpd mandoc
+test_packages=(curl gunicorn libcap2-bin libfcgi-bin mandoc
 	nginx-light perl procps python3-django python3-flask shellcheck
 	spawn-fcgi valgrind wrk)
 
@@ -84,10 +84,9 @@ policy_remove() {
 
 install_packages() {
 	local list answer
-	if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null
-	then
-		say "this is not Debian; these packages, by their names there," \
-		    "must be installed: $*"
+	if ! type apt-get dpkg-query >/dev/null 2>&1; then
+		say "this is not Debian; what these packages of Debian's" \
+		    "hold must be installed: $*"
 		return 0
 	fi
 	list=$(missing_packages "$@")
@@ -117,8 +116,8 @@ install_packages() {
 # A tree that was configured in place is built in place.
 build_dir() {
 	if [ -n "$1" ]; then
-		[ ! -e "$top/config.status" ] || die "the source folder itself" \
-		    "is configured: run 'make distclean' in it first"
+		[ ! -e "$top/config.status" ] || die "the source folder is" \
+		    "configured itself: run 'make distclean' in it first"
 		printf '%s\n' "$top/build-$1"
 	elif [ -e "$top/config.status" ]; then
 		printf '%s\n' "$top"

@@ -16,7 +16,7 @@ enum {
 };
 
 struct cgi_head {
-	struct str	 status;	/* "200 OK", "302 Found" where a Location
+	struct str	 status;	/* "200 OK"; 302 for a Location that
 					   came without a Status */
 	struct header	 headers[CGI_HEAD_FIELDS];
 	size_t		 nheaders;

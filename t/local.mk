@@ -77,7 +77,7 @@ t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 	-avoid-version -rpath /nowhere
 t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
 SH_TESTS += t/deploy.sh t/man.sh
-PY_TESTS += t/example.py
+PY_TESTS += t/example.py t/native_server.py
 
 # A fuzz target is an ordinary test too: it replays its corpus.
 t_fuzz_cgi_head_t_SOURCES  = %D%/fuzz_cgi_head.c %D%/fuzz_replay.c

@@ -137,8 +137,9 @@ load(const char *symbol)
 {
 	const char *top = getenv("top_builddir");
 
-	snprintf(spec, sizeof(spec), "native:%s/t/apps/.libs/native_test.so%s%s",
-	    top ? top : ".", *symbol ? ":" : "", symbol);
+	snprintf(spec, sizeof(spec),
+	    "native:%s/t/apps/.libs/native_test.so%s%s", top ? top : ".",
+	    *symbol ? ":" : "", symbol);
 	logged[0] = '\0';
 	return app_native.load();
 }

@@ -245,6 +245,6 @@ streams_close(struct streams *t, const char **why)
 	(void)FCGX_FClose(&t->out.s);
 	(void)FCGX_FClose(&t->in.s);
 	t->rq = NULL;
-	*why = t->out.why;
+	*why = t->out.why != NULL ? t->out.why : "the server refused it";
 	return t->out.state == OUT_BAD ? -1 : 0;
 }
