@@ -1,0 +1,482 @@
+#!/usr/bin/python3
+"""From start to stop: exit codes, signals, dying and stuck processes,
+sockets, logs. What gunicorn's users rely on, and where gunicorn loses work.
+"""
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from server import (APPS, IS_GANGWAY, Broken, Process, Server, alive,
+                    find_program, free_port, request, tmpdir, wait_for)
+from tap import attempt, done, guard, is_, ok
+
+
+def run(*args, env=None, cwd=None, seconds=20):
+    """Run to its end: (status or None, output)."""
+    with Process([find_program(), *args], env=env, cwd=cwd or tmpdir()) as p:
+        status = p.wait(seconds)
+        return status, p.log()
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+APP = """
+def application(environ, start_response):
+    body = b"%s"
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+# --- starts that fail: name, files, arguments, exit status, text in the log
+
+STARTS = [
+    ("no application", {}, ["-b", "B"], 1, ""),
+    ("unknown option", {}, ["--no-such-option", "app"], 2, "no-such-option"),
+    ("workers abc", {}, ["-w", "abc", "app"], 2, "abc"),
+    ("workers -2", {}, ["-w", "-2", "app"], 1, "-2"),
+    ("missing file", {}, ["-c", "nowhere.conf.py", "app"], 1, "nowhere"),
+    ("file with a syntax error", {"g.conf.py": "workers = = 1\n"},
+     ["-c", "g.conf.py", "app"], 1, "g.conf.py"),
+    ("bad value in a file", {"g.conf.py": "workers = -3\n"},
+     ["-c", "g.conf.py", "app"], 1, "workers"),
+    ("bad worker class", {"app.py": APP % "x"},
+     ["-b", "B", "-k", "nonsense", "app"], 1, "nonsense"),
+    ("bad network", {}, ["--forwarded-allow-ips", "1.2.3.4/99", "app"], 1,
+     "1.2.3.4/99"),
+    ("no such module", {}, ["-b", "B", "no_such_module"], 3,
+     "no_such_module"),
+    ("import error", {"app.py": "raise ValueError('planned')\n"},
+     ["-b", "B", "app"], 3, "planned"),
+    ("syntax error", {"app.py": "def (:\n"}, ["-b", "B", "app"], 3,
+     "SyntaxError"),
+    ("no such attribute", {"app.py": APP % "x"},
+     ["-b", "B", "app:nothing"], 4, "nothing"),
+    ("not callable", {"app.py": "application = 7\n"},
+     ["-b", "B", "app"], 4, ""),
+    ("bad factory", {"app.py": "def make(a):\n    pass\n"},
+     ["-b", "B", "app:make()"], 4, "make"),
+    ("log in no folder", {"app.py": APP % "x"},
+     ["-b", "B", "--log-file", "/no/such/folder/log", "app"], 1,
+     "/no/such/folder"),
+    ("pidfile in no folder", {"app.py": APP % "x"},
+     ["-b", "B", "-p", "/no/such/folder/pid", "app"], 1, "/no/such/folder"),
+]
+
+
+def test_starts():
+    def one(name, files, args, want, text):
+        d = tmpdir()
+        for path, content in files.items():
+            write(os.path.join(d, path), content)
+        bind = "127.0.0.1:%d" % free_port()
+        status, log = run(*[bind if a == "B" else a for a in args], cwd=d)
+        ok(status == want and text in log,
+           "%s: exit status %d" % (name, want),
+           "status %s\n%s" % (status, log[-3000:]))
+    for case in STARTS:
+        attempt(one, *case)
+
+
+def test_check():
+    d = tmpdir()
+    write(d + "/app.py", APP % "x")
+    write(d + "/bad.py", "raise ValueError('planned')\n")
+    is_(run("--check-config", "app", cwd=d)[0], 0, "--check-config: good")
+    is_(run("--check-config", "bad", cwd=d)[0], 1, "--check-config: bad app")
+    write(d + "/gunicorn.conf.py", "workers = -1\n")
+    is_(run("--check-config", "app", cwd=d)[0], 1,
+        "--check-config: bad file, found in the working directory")
+    write(d + "/gunicorn.conf.py", "workers = 3\nthreads = 2\n")
+    status, log = run("--print-config", "--threads", "7", "app", cwd=d)
+    ok(status == 0 and re.search(r"^workers\s*=\s*3\b", log, re.M)
+       and re.search(r"^threads\s*=\s*7\b", log, re.M),
+       "--print-config says what holds", log[-1500:])
+    if IS_GANGWAY:
+        ok("gunicorn.conf.py" in log and "command line" in log,
+           "--print-config says where it came from", log[-1500:])
+    status, log = run("--version")
+    ok(status == 0 and "version" in log, "--version", log)
+    status, log = run("--help")
+    ok(status == 0 and "--workers" in log and "--bind" in log, "--help",
+       log[:300])
+
+
+# --- signals
+
+def pid_of(s):
+    with s.http() as c:
+        return int(c.get("/pid/").body)
+
+
+def test_signals(klass):
+    def t(cond, name, why=""):
+        ok(cond, "%s: %s" % (klass, name), why)
+
+    def workers_are(n):
+        return wait_for(lambda: len(s.workers()) == n, 10)
+    with Server("sleepy:application", "-k", klass, "-w", "2",
+                "--graceful-timeout", "5") as s:
+        t(workers_are(2), "two workers")
+        s.send_signal(signal.SIGTTIN)
+        t(workers_are(3), "TTIN: one more", s.workers())
+        s.send_signal(signal.SIGTTOU)
+        t(workers_are(2), "TTOU: one less", s.workers())
+        s.send_signal(signal.SIGTTOU)
+        t(workers_are(1), "TTOU: one less again", s.workers())
+        s.send_signal(signal.SIGTTOU)
+        s.send_signal(signal.SIGTTIN)
+        t(workers_are(2), "never less than one, then two", s.workers())
+        old = s.workers()
+        s.send_signal(signal.SIGHUP)
+        t(wait_for(lambda: len(s.workers()) == 2
+                   and not set(s.workers()) & set(old), 15),
+          "HUP: all workers are new", (old, s.workers()))
+        t(pid_of(s) in s.workers(), "and they answer")
+
+        victim = s.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        t0 = time.monotonic()
+        t(wait_for(lambda: len(s.workers()) == 2
+                   and victim not in s.workers(), 5)
+          and time.monotonic() - t0 < 1.5,
+          "a killed worker is replaced at once",
+          "%.2f s" % (time.monotonic() - t0))
+        t(wait_for(lambda: str(victim) in s.log(), 5),
+          "and its death is logged", s.log()[-1000:])
+
+        # A request that runs when TERM comes gets its answer.
+        with s.http() as c:
+            c.send(request("/600"))
+            time.sleep(0.2)
+            s.send_signal(signal.SIGTERM)
+            t(c.read().status == 200, "TERM: the running request ends well")
+        is_(s.wait(10), 0, klass + ": TERM: exit status 0")
+        t(not any(alive(p) for p in old), "no worker is left")
+    for sig in (signal.SIGINT, signal.SIGQUIT):
+        with Server("sleepy:application", "-k", klass) as s:
+            left = s.workers()
+            t0 = time.monotonic()
+            s.send_signal(sig)
+            is_(s.wait(10), 0, "%s: %s: exit status 0" % (klass, sig.name))
+            t(time.monotonic() - t0 < 3 and not any(map(alive, left)),
+              sig.name + " is quick and leaves nobody")
+
+
+def test_exits():
+    """Once it has booted, what the application does ends no manager."""
+    with Server("sleepy:application", "-w", "2") as s:
+        for target in ("/exit/3", "/exit/4", "/exit/0", "/segv/1"):
+            before = s.workers()
+            try:
+                s.http().get(target)
+            except (Broken, OSError):
+                pass
+            ok(wait_for(lambda: s.popen.poll() is None
+                        and len(s.workers()) == 2
+                        and set(s.workers()) != set(before), 8)
+               and wait_for(lambda: s.answers(s.address, "http"), 5),
+               "a worker that ends by %s is replaced" % target[1:],
+               s.log()[-1500:])
+
+
+def test_manager_dies(klass):
+    with Server("sleepy:application", "-w", "2", "-k", klass) as s:
+        left = s.workers()
+        s.send_signal(signal.SIGKILL)
+        t0 = time.monotonic()
+        s.wait()
+        gone = wait_for(lambda: not any(map(alive, left)), 10)
+        ok(gone and time.monotonic() - t0 < 1.5,
+           klass + ": the manager is killed: its workers are gone in a second",
+           "%.1f s" % (time.monotonic() - t0))
+
+
+# --- time
+
+def test_timeout(klass):
+    with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
+                "4", "--request-timeout", "1", "--timeout", "30",
+                "--graceful-timeout", "3") as s:
+        first = pid_of(s)
+        stuck, beside = s.http(timeout=20), s.http(timeout=20)
+        t0 = time.monotonic()
+        stuck.send(request("/20000"))
+        if klass != "sync":
+            time.sleep(0.6)
+            beside.send(request("/700"))
+        r = stuck.read()
+        took = time.monotonic() - t0
+        is_(r.status, 504, klass + ": past request_timeout: 504")
+        ok(0.9 < took < 2.0, klass + ": in time", "%.2f s" % took)
+        if klass != "sync":
+            r = beside.read()
+            ok(r.status == 200 and int(r.body) == first,
+               klass + ": the request beside it is answered", repr(r))
+        ok(wait_for(lambda: pid_of(s) != first, 8),
+           klass + ": a new worker serves")
+        ok(wait_for(lambda: not alive(first), 10),
+           klass + ": the stuck one is gone")
+        ok("sleepy.py" in s.log() and "time.sleep" in s.log()
+           or "sleepy.py" in s.log(),
+           klass + ": the stack of the stuck thread is logged",
+           s.log()[-2000:])
+    with Server("sleepy:application", "-k", klass, "--timeout", "2") as s:
+        first = pid_of(s)
+        t0 = time.monotonic()
+        try:
+            s.http(timeout=20).get("/spin/15000")
+        except (Broken, OSError):
+            pass
+        ok(time.monotonic() - t0 < 6,
+           klass + ": --timeout ends a request that burns the CPU",
+           "%.1f s" % (time.monotonic() - t0))
+        ok(wait_for(lambda: pid_of(s) != first, 8),
+           klass + ": and its worker is replaced")
+
+
+# --- reload
+
+def test_reload():
+    """HUP loads what is new; what is broken leaves the old one serving."""
+    d = tmpdir()
+    app = write(d + "/app.py", APP % "one")
+    conf = write(d + "/g.conf.py", "workers = 2\n")
+
+    def body():
+        return s.http().get("/").body
+    failed, stop = [], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            try:
+                with s.http() as c:
+                    if c.get("/").status != 200:
+                        failed.append("status")
+            except (OSError, Broken) as e:
+                failed.append(repr(e))
+    load = threading.Thread(target=client, daemon=True)
+    with Server("app", "-c", conf, cwd=d, defaults=False) as s:
+        try:
+            is_(body(), b"one", "reload: the first version")
+            load.start()
+            write(app, APP % "two")
+            s.send_signal(signal.SIGHUP)
+            ok(wait_for(lambda: body() == b"two", 10),
+               "HUP loads the new code")
+            write(app, "raise ValueError('planned')\n")
+            s.send_signal(signal.SIGHUP)
+            ok(wait_for(lambda: "planned" in s.log(), 10)
+               and s.wait(1.5) is None and body() == b"two",
+               "HUP with a broken application: the old one goes on",
+               s.log()[-1500:])
+            write(app, APP % "three")
+            write(conf, "workers = -1\n")
+            s.send_signal(signal.SIGHUP)
+            ok(s.wait(1.5) is None and body() in (b"two", b"three"),
+               "HUP with a broken file: the server goes on",
+               s.log()[-1500:])
+            write(conf, "workers = 3\n")
+            s.send_signal(signal.SIGHUP)
+            ok(wait_for(lambda: body() == b"three"
+                        and len(s.workers()) == 3, 15),
+               "HUP when all is well again", (s.workers(), s.log()[-1500:]))
+        finally:
+            stop.set()
+            load.join(15)
+        is_(failed[:3], [], "not one request failed meanwhile")
+
+
+# --- sockets
+
+def test_sockets():
+    d = tmpdir()
+    path = d + "/s"
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(path)
+    stale.close()
+    bind = "unix:" + path
+    with Server("hello:application", binds=(bind,)) as s:
+        ok(s.http().get("/").status == 200, "a stale socket is replaced")
+        if IS_GANGWAY:
+            status, log = run("-b", bind, "hello:application",
+                              cwd=APPS)
+            ok(status == 1 and path in log and s.http().get("/").status,
+               "a live socket is refused and goes on", "%s %s" % (
+                   status, log[-800:]))
+        s.stop()
+        ok(not os.path.exists(path), "and removed at the stop")
+    write(path, "a file")
+    status, log = run("-b", bind, "hello:application")
+    ok(status == 1 and os.path.isfile(path), "a plain file is not replaced",
+       log[-800:])
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        status, log = run("-b", address, "hello:application")
+        ok(status == 1 and address.split(":")[1] in log,
+           "a port that is taken: exit status 1", log[-800:])
+    binds = ("http", "unix") + (("fcgi", "fcgi+unix") if IS_GANGWAY else ())
+    with Server("hello:application", binds=binds) as s:
+        ok(all(s.answers(a, p) for a, p in zip(s.addresses, s.protocols)),
+           "binds of every kind in one server")
+        log = s.log()
+        ok("Listening at: " in log and "Booting worker with pid: " in log
+           and re.search(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] "
+                         r"\[%d\] \[INFO\] " % s.pid, log, re.M),
+           "the start is logged as gunicorn's", log[:1500])
+    pidfile = d + "/pid"
+    with Server("hello:application", "-p", pidfile) as s:
+        with open(pidfile) as f:
+            is_(f.read(), "%d\n" % s.pid, "the pid file")
+        status, log = run("-b", "127.0.0.1:%d" % free_port(), "-p", pidfile,
+                          "hello:application")
+        ok(status == 1 and pidfile in log, "a second server with that file",
+           log[-500:])
+        s.stop()
+        ok(not os.path.exists(pidfile), "the pid file goes at the stop")
+
+
+# --- logs
+
+def test_access_log():
+    d = tmpdir()
+    log = d + "/access"
+
+    def find(text):
+        """The lines with that text, once there is one."""
+        def found():
+            with open(log, errors="backslashreplace") as f:
+                return [one for one in f.read().splitlines() if text in one]
+        wait_for(lambda: os.path.exists(log), 5)
+        return wait_for(found, 5)
+    with Server("hello:application", "--access-logfile", log) as s:
+        s.http().get("/a?b", 'Referer: r"x\r\nUser-Agent: ua\r\n')
+        line = find("/a?b")
+        ok(len(line) == 1 and re.fullmatch(
+            r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d '
+            r'[+-]\d{4}\] "GET /a\?b HTTP/1\.1" 200 \d+ "r\\"x" "ua"',
+            line[0]), "a line in the combined form, quotes escaped", line)
+        s.http().get("/forge%0AFORGED%0D", "User-Agent: t\tab\xe9\r\n")
+        line = find("/forge")
+        ok(len(line) == 1 and not any(one.startswith("FORGED")
+                                      for one in find("FORGED"))
+           and "\t" not in line[0], "nothing from outside forges a line",
+           line)
+        os.rename(log, log + ".1")
+        s.send_signal(signal.SIGUSR1)
+        wait_for(lambda: os.path.exists(log), 5)
+
+        def moved():
+            s.http().get("/after")
+            return "/after" in open(log).read()
+        ok(wait_for(moved, 5), "USR1: a new file after a rename")
+    form = ("%(h)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(b)s|%(f)s|%(a)s|"
+            "%(p)s|%({x-a}i)s|%({content-type}o)s|%({request_method}e)s|"
+            "%({x-none}i)s|%(l)s|%(u)s")
+    with Server("hello:plain", "--access-logfile", log + "2",
+                "--access-logformat", form) as s:
+        with s.http() as c:
+            c.get("/p/q?r=s", "X-A: va\r\nAuthorization: Basic YW5uYTpw\r\n")
+        log += "2"
+        line = find("/p/q")
+        want = ("127.0.0.1|GET|/p/q|r=s|HTTP/1.1|200|13|13|-|-|<%d>|va|"
+                "text/plain|GET|-|-|anna" % (s.workers() or [0])[0])
+        is_(line, [want], "every atom of the format")
+
+
+def test_error_log():
+    d = tmpdir()
+    log = d + "/error"
+    with Server("hello:application", "--log-file", log, "--log-level",
+                "debug") as s:
+        os.rename(log, log + ".1")
+        s.send_signal(signal.SIGUSR1)
+        ok(wait_for(lambda: os.path.exists(log), 5),
+           "USR1 reopens the error log")
+        with s.http() as c:
+            try:
+                c.send(b"GET /\x01\x1b[31m\n[FORGED] line HTTP/1.1\r\n\r\n")
+                c.read()
+            except (Broken, OSError):
+                pass
+        s.stop()
+        with open(log, "rb") as f:
+            text = f.read()
+        ok(b"\x1b" not in text and b"\n[FORGED]" not in text,
+           "nothing from outside forges a line of it", text[-500:])
+
+
+# --- hooks
+
+CONF = """
+import os
+def note(name):
+    with open(os.environ["T_HOOKS"], "a") as f:
+        f.write(name + "\\n")
+workers = 1
+def on_starting(server): note("on_starting")
+def when_ready(server): note("when_ready")
+def pre_fork(server, worker): note("pre_fork")
+def post_fork(server, worker): note("post_fork %d" % (worker.pid == os.getpid()))
+def post_worker_init(worker): note("post_worker_init")
+def pre_request(worker, req): note("pre_request " + req.method + " " + req.path)
+def post_request(worker, req, environ, resp):
+    note("post_request %s %s" % (environ["PATH_INFO"], resp.status))
+def on_reload(server): note("on_reload")
+def worker_exit(server, worker): note("worker_exit")
+def child_exit(server, worker): note("child_exit")
+def on_exit(server): note("on_exit")
+"""
+
+
+def test_hooks():
+    d = tmpdir()
+    notes = d + "/hooks"
+    write(d + "/app.py", APP % "x")
+    write(d + "/gunicorn.conf.py", CONF)
+
+    def seen():
+        return open(notes).read().splitlines()
+    with Server("app", cwd=d, defaults=False, env={"T_HOOKS": notes}) as s:
+        s.http().get("/hooked")
+        start = [n for n in seen() if "request" not in n]
+        is_(start, ["on_starting", "when_ready", "pre_fork", "post_fork 1",
+                    "post_worker_init"], "hooks of the start, in order")
+        ok(wait_for(lambda: "pre_request GET /hooked" in seen()
+                    and "post_request /hooked 200 OK" in seen(), 5),
+           "hooks around a request", seen())
+        s.stop()
+        is_([n for n in seen() if "exit" in n],
+            ["worker_exit", "child_exit", "on_exit"], "hooks of the stop")
+
+
+def main():
+    guard(int(os.environ.get("T_GUARD", "120")))
+    attempt(test_starts)
+    attempt(test_check)
+    for klass in ("sync", "gthread"):
+        attempt(test_signals, klass)
+        attempt(test_manager_dies, klass)
+        if IS_GANGWAY:
+            attempt(test_timeout, klass)
+    for group in (test_exits, test_reload, test_sockets, test_access_log,
+                  test_error_log, test_hooks):
+        attempt(group)
+    done()
+
+
+if __name__ == "__main__":
+    main()
