@@ -16,11 +16,8 @@ fcgi_libwire_la_LIBADD   = fcgi/libllhttp.la
 # What the rest stands on.
 fcgi_libbase_la_SOURCES = \
 	%D%/access.c %D%/access.h \
-	%D%/address.c %D%/address.h \
-	%D%/host.c %D%/host.h \
-	%D%/listener.c %D%/listener.h \
-	%D%/log.c %D%/log.h %D%/logfile.c %D%/logfile.h \
 	%D%/access_line.c %D%/access_format.h \
+	%D%/address.c %D%/address.h \
 	%D%/host.c %D%/host.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/log.c %D%/log.h \

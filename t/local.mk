@@ -13,12 +13,19 @@ AM_TESTS_ENVIRONMENT = \
 	ASAN_OPTIONS=detect_leaks=1; export ASAN_OPTIONS; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS; \
 	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/t/lsan.supp:print_suppressions=0; \
-	export LSAN_OPTIONS;
+	export LSAN_OPTIONS; \
+	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-C_TESTS  = t/record.t t/http_head.t t/fuzz_record.t t/fuzz_http_head.t \
-	t/fuzz_chunks.t t/log.t t/access.t t/trust.t
-SH_TESTS =
-PY_TESTS =
+C_TESTS  = t/access.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
+	t/fuzz_chunks.t t/fuzz_http_head.t t/fuzz_record.t t/host.t \
+	t/http_head.t t/listener.t t/log.t t/manager.t t/native.t \
+	t/pidfile.t t/record.t t/settings.t t/trust.t
+SH_TESTS = t/deploy.sh t/man.sh
+PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
+	t/slow.py t/example.py t/native_server.py
+if PYTHON
+C_TESTS += t/wsgi.t
+endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
 noinst_LIBRARIES += t/libtap.a
@@ -26,32 +33,65 @@ t_libtap_a_SOURCES = %D%/tap.c %D%/tap.h
 
 check_PROGRAMS += $(C_TESTS)
 
+# --- settings
+t_settings_t_SOURCES = %D%/settings.c
+t_settings_t_LDADD   = t/libtap.a conf/libconf.la
+t_flags_t_SOURCES    = %D%/flags.c
+t_flags_t_LDADD      = t/libtap.a conf/libconf.la
+
+# --- the wire
 t_record_t_SOURCES    = %D%/record.c
-t_record_t_LDADD      = fcgi/libwire.la t/libtap.a
+t_record_t_LDADD      = t/libtap.a fcgi/libwire.la
 t_http_head_t_SOURCES = %D%/http_head.c
-t_http_head_t_LDADD   = fcgi/libwire.la t/libtap.a
+t_http_head_t_LDADD   = t/libtap.a fcgi/libwire.la
 
-t_log_t_SOURCES       = %D%/log.c
-t_log_t_LDADD         = fcgi/libbase.la t/libtap.a
-t_access_t_SOURCES    = %D%/access.c
-t_access_t_LDADD      = fcgi/libbase.la t/libtap.a
-t_trust_t_SOURCES     = %D%/trust.c
-t_trust_t_LDADD       = fcgi/libbase.la t/libtap.a
+# --- what the server stands on
+t_log_t_SOURCES      = %D%/log.c
+t_log_t_LDADD        = t/libtap.a fcgi/libbase.la
+t_access_t_SOURCES   = %D%/access.c
+t_access_t_LDADD     = t/libtap.a fcgi/libbase.la
+t_trust_t_SOURCES    = %D%/trust.c
+t_trust_t_LDADD      = t/libtap.a fcgi/libbase.la
+t_listener_t_SOURCES = %D%/listener.c
+t_listener_t_LDADD   = t/libtap.a fcgi/libbase.la
+t_pidfile_t_SOURCES  = %D%/pidfile.c
+t_pidfile_t_LDADD    = t/libtap.a fcgi/libbase.la
+t_host_t_SOURCES     = %D%/host.c
+t_host_t_LDADD       = t/libtap.a fcgi/libbase.la
+t_manager_t_SOURCES  = %D%/manager.c
+t_manager_t_LDADD    = t/libtap.a fcgi/libserver.la
 
-# A fuzz target is an ordinary test too: it replays its corpus.
+# --- applications; the tests load their modules from t/apps/.libs
+t_cgi_head_t_SOURCES = %D%/cgi_head.c
+t_cgi_head_t_LDADD   = t/libtap.a shim/libcgihead.la
+t_native_t_SOURCES   = %D%/native.c
+t_native_t_LDADD     = t/libtap.a shim/libnative.la
+check_LTLIBRARIES += t/apps/native_test.la
+t_apps_native_test_la_SOURCES = %D%/apps/native_test.c
+t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
+t_wsgi_t_SOURCES = %D%/wsgi.c %D%/shim_server.c %D%/shim_server.h
+t_wsgi_t_LDADD   = t/libtap.a
+
+# --- a fuzz target is an ordinary test too: it replays its corpus
 t_fuzz_record_t_SOURCES     = %D%/fuzz_record.c %D%/fuzz_replay.c
 t_fuzz_record_t_CPPFLAGS    = $(AM_CPPFLAGS) -DCORPUS='"record"'
-t_fuzz_record_t_LDADD       = fcgi/libwire.la t/libtap.a
+t_fuzz_record_t_LDADD       = t/libtap.a fcgi/libwire.la
 t_fuzz_http_head_t_SOURCES  = %D%/fuzz_http_head.c %D%/fuzz_replay.c
 t_fuzz_http_head_t_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"http_head"'
-t_fuzz_http_head_t_LDADD    = fcgi/libwire.la t/libtap.a
+t_fuzz_http_head_t_LDADD    = t/libtap.a fcgi/libwire.la
 t_fuzz_chunks_t_SOURCES     = %D%/fuzz_chunks.c %D%/fuzz_replay.c
 t_fuzz_chunks_t_CPPFLAGS    = $(AM_CPPFLAGS) -DCORPUS='"chunks"'
-t_fuzz_chunks_t_LDADD       = fcgi/libwire.la t/libtap.a
+t_fuzz_chunks_t_LDADD       = t/libtap.a fcgi/libwire.la
+t_fuzz_cgi_head_t_SOURCES   = %D%/fuzz_cgi_head.c %D%/fuzz_replay.c
+t_fuzz_cgi_head_t_CPPFLAGS  = $(AM_CPPFLAGS) -DCORPUS='"cgi_head"'
+t_fuzz_cgi_head_t_LDADD     = t/libtap.a shim/libcgihead.la
 
 # Under --enable-fuzz the same targets are fuzzers: t/fuzz_record CORPUS...
+FUZZERS = t/fuzz_record t/fuzz_http_head t/fuzz_chunks t/fuzz_cgi_head
 if FUZZ
-EXTRA_PROGRAMS += t/fuzz_record t/fuzz_http_head t/fuzz_chunks
+EXTRA_PROGRAMS += $(FUZZERS)
 t_fuzz_record_SOURCES    = %D%/fuzz_record.c
 t_fuzz_record_LDADD      = fcgi/libwire.la
 t_fuzz_record_LDFLAGS    = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -61,34 +101,32 @@ t_fuzz_http_head_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_chunks_SOURCES    = %D%/fuzz_chunks.c
 t_fuzz_chunks_LDADD      = fcgi/libwire.la
 t_fuzz_chunks_LDFLAGS    = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_cgi_head_SOURCES  = %D%/fuzz_cgi_head.c
+t_fuzz_cgi_head_LDADD    = shim/libcgihead.la
+t_fuzz_cgi_head_LDFLAGS  = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/tap.sh t/lsan.supp t/corpus
-# Native applications; the test loads its module from t/apps/.libs.
-C_TESTS += t/cgi_head.t t/native.t t/fuzz_cgi_head.t
-t_cgi_head_t_SOURCES = %D%/cgi_head.c
-t_cgi_head_t_LDADD   = t/libtap.a shim/libcgihead.la
-t_native_t_SOURCES = %D%/native.c
-t_native_t_LDADD   = t/libtap.a shim/libnative.la
-check_LTLIBRARIES += t/apps/native_test.la
-t_apps_native_test_la_SOURCES = %D%/apps/native_test.c
-t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
-	-avoid-version -rpath /nowhere
-t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
-SH_TESTS += t/deploy.sh t/man.sh
-PY_TESTS += t/example.py t/native_server.py
+EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/corpus t/apps \
+	t/bench
 
-# A fuzz target is an ordinary test too: it replays its corpus.
-t_fuzz_cgi_head_t_SOURCES  = %D%/fuzz_cgi_head.c %D%/fuzz_replay.c
-t_fuzz_cgi_head_t_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"cgi_head"'
-t_fuzz_cgi_head_t_LDADD    = t/libtap.a shim/libcgihead.la
-if FUZZ
-EXTRA_PROGRAMS += t/fuzz_cgi_head
-t_fuzz_cgi_head_SOURCES = %D%/fuzz_cgi_head.c
-t_fuzz_cgi_head_LDADD   = shim/libcgihead.la
-t_fuzz_cgi_head_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-endif
-
-dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/tap.sh t/lsan.supp t/corpus/cgi_head
+# Each fuzzer for FUZZ_SECONDS; findings go to fuzz-out/.
+fuzz: $(FUZZERS)
+	@for f in $(FUZZERS); do n=$${f#t/fuzz_}; \
+	  $(MKDIR_P) fuzz-out/$$n && echo "== $$n" && \
+	  $$f -max_total_time=$${FUZZ_SECONDS:-10} -print_final_stats=1 \
+	    -artifact_prefix=fuzz-out/$$n- fuzz-out/$$n \
+	    $(top_srcdir)/t/corpus/$$n || exit 1; done
+check-valgrind: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(C_TESTS)' \
+	  CHECK_WRAPPER='$(VALGRIND) -q --error-exitcode=99 --leak-check=full'
+# Long runs: recycling, reloading and slow clients under load.
+soak: all
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$${SOAK_SECONDS:-60} \
+	  /usr/bin/python3 $(srcdir)/t/churn.py
+prove: all
+	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
+	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
+	$(PROVE) -e '$(SHELL)' $(SH_TESTS:%=$(srcdir)/%) && \
+	$(PROVE) -e /usr/bin/python3 $(PY_TESTS:%=$(srcdir)/%)
+.PHONY: check-valgrind fuzz prove soak
