@@ -104,6 +104,10 @@ parse_tcp(struct address *ad, const char *s, char **why)
 			port = end + 1;
 		else
 			end = s + strlen(s);
+		if (port != NULL && strncmp(port, "//", 2) == 0)
+			return refuse(why, ad->text, "write HOST:PORT, "
+			    "tcp://HOST:PORT, fcgi://HOST:PORT, unix:PATH or "
+			    "fd://N");
 		if (port != NULL && strchr(port, ':') != NULL)
 			return refuse(why, ad->text, "put IPv6 addresses in "
 			    "brackets, as in [::1]:8000");
