@@ -565,6 +565,17 @@ dispatch_busy(void)
 	return n;
 }
 
+unsigned int
+dispatch_queued(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&current->m);
+	n = current->queued;
+	pthread_mutex_unlock(&current->m);
+	return n;
+}
+
 unsigned long
 dispatch_taken(void)
 {

@@ -46,6 +46,7 @@ struct dispatch_config {
 bool	 dispatch_run(const struct dispatch_config *);
 /* Requests that are queued or running; for the leader. */
 unsigned int dispatch_busy(void);
+unsigned int dispatch_queued(void);
 /* How many calls had the loop taken away from them, for tests and status. */
 unsigned long dispatch_taken(void);
 

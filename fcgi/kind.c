@@ -13,6 +13,7 @@
 #include "fcgi/kind.h"
 #include "shim/native/native.h"
 
+#ifdef PYTHON_MODULE
 static const struct app_kind *
 try_file(const char *dir, const char *sub, char **tried)
 {
@@ -58,10 +59,6 @@ kind_python(char **why)
 
 	if (found != NULL)
 		return found;
-	if (PYTHON_MODULE == NULL) {
-		*why = strdup("this gangway was built without Python");
-		return NULL;
-	}
 	if (given != NULL && *given != '\0')
 		found = try_file(given, "", &tried);
 	if (found == NULL && (dir = own_folder(path)) != NULL &&
@@ -76,6 +73,14 @@ kind_python(char **why)
 	free(tried);
 	return found;
 }
+#else
+const struct app_kind *
+kind_python(char **why)
+{
+	*why = strdup("this gangway was built without Python");
+	return NULL;
+}
+#endif
 
 const struct app_kind *
 kind_find(const char *spec, const struct app_kind *python, char **why)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+struct app_config;
 struct app_kind;
 struct listeners;
 struct settings;
@@ -15,7 +16,8 @@ struct manager_config {
 	struct settings		*settings;	/* replaced whole at HUP */
 	struct listeners	*listeners;
 	const struct app_kind	*kind;
-	const char		*spec;
+	struct app_config	*config;	/* what the kind was started
+						   with, or will be */
 	bool			 started;	/* kind->start() done here */
 	bool			 loaded;	/* preload done here */
 	bool			 usr1_leaves;	/* fd 0 is the socket: as

@@ -69,23 +69,6 @@ copy_environ(void)
 
 /* --- the application's kind */
 
-static void
-fill_config(struct program *p, const struct settings *s)
-{
-	size_t n;
-
-	p->config = (struct app_config){
-		.spec = p->load.app,
-		.threads = strcmp(settings_string(s, SET_worker_class),
-		    "sync") == 0 ? 1 :
-		    (unsigned int)settings_int(s, SET_threads),
-		.multiprocess = settings_int(s, SET_workers) > 1,
-		.pythonpath = settings_list(s, SET_pythonpath, &n),
-		.virtualenv = settings_string(s, SET_virtualenv),
-		.server_software = PACKAGE "/" PACKAGE_VERSION,
-	};
-}
-
 static int
 start_python(struct program *p, const struct settings *s, char **why)
 {
@@ -93,7 +76,7 @@ start_python(struct program *p, const struct settings *s, char **why)
 		return -1;
 	if (p->started)
 		return 0;
-	fill_config(p, s);
+	worker_app_config(&p->config, s);
 	if (p->python->start(&app_server, &p->config) == -1) {
 		*why = NULL;		/* it has said so */
 		return -1;
@@ -132,7 +115,7 @@ find_kind(struct program *p)
 	}
 	if (p->kind != p->python)
 		p->started = p->loaded = false;
-	fill_config(p, p->load.settings);
+	worker_app_config(&p->config, p->load.settings);
 	return 0;
 }
 
@@ -182,7 +165,6 @@ reload(void *arg)
 		log_warning("%s", next.notes[i]);
 	load_result_done(&p->load);
 	p->load = next;
-	fill_config(p, next.settings);
 	return settings_copy(next.settings);	/* the manager's own */
 }
 
@@ -271,8 +253,9 @@ run_alone(struct program *p)
 	struct scoreboard *board;
 	struct worker w = {
 		.settings = p->load.settings, .listeners = &p->listeners,
-		.kind = p->kind, .spec = p->load.app,
+		.kind = p->kind, .config = &p->config,
 		.started = p->started, .loaded = p->loaded,
+		.usr1_leaves = true,
 	};
 
 	if ((board = scoreboard_new(1)) == NULL) {
@@ -290,7 +273,7 @@ serve(struct program *p)
 	const struct settings *s = p->load.settings;
 	struct manager_config m = {
 		.listeners = &p->listeners,
-		.kind = p->kind, .spec = p->load.app,
+		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
 		.reload = reload, .arg = p,
 	};

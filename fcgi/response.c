@@ -412,7 +412,8 @@ response_error(struct request *rq, int status, const char *why)
 	    "    <title>%s</title>\n  </head>\n  <body>\n"
 	    "    <h1><p>%s</p></h1>\n    %s\n  </body>\n</html>\n",
 	    reason, reason, why);
-	rq->keep = false;
+	if (rq->wire->http)
+		rq->keep = false;
 	if (response_head(rq, &(struct reply){ str_of(line), type, 1, n },
 	    &unused) == 0)
 		(void)response_body(rq, page, (size_t)n, BODY_LAST);

@@ -60,7 +60,7 @@ spawn_title(const struct crew *c, const char *role)
 
 	name = settings_string(c->current->settings, SET_proc_name);
 	if (name == NULL || *name == '\0')
-		name = c->config->spec;
+		name = settings_string(c->current->settings, SET_wsgi_app);
 	if (name == NULL)
 		name = PACKAGE;
 	setproctitle("-%s: %s [%s]", PACKAGE, role, name);
@@ -125,7 +125,7 @@ spawn_worker(const struct crew *c, struct generation *g, size_t place,
 		.settings = g->settings, .listeners = g->listeners,
 		.board = c->board, .place = place, .slot = slot,
 		.manager = getpid(), .kind = c->config->kind,
-		.spec = c->config->spec, .loaded = c->config->loaded,
+		.config = c->config->config, .loaded = c->config->loaded,
 		.started = c->config->started,
 		.max_requests = spawn_limit(g->settings),
 	};

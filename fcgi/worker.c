@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "conf/settings.h"
@@ -41,13 +42,14 @@ struct serving {
 static volatile sig_atomic_t want_leave, want_quit, want_reopen;
 static uv_async_t *wake;
 static const struct app_kind *abort_kind;
+static bool usr1_leaves;
 
 static void
 on_signal(int sig)
 {
 	int saved = errno;
 
-	if (sig == SIGTERM)
+	if (sig == SIGTERM || (sig == SIGUSR1 && usr1_leaves))
 		want_leave = 1;
 	else if (sig == SIGUSR1)
 		want_reopen = 1;
@@ -123,6 +125,8 @@ stuck(void *arg)
 {
 	struct serving *s = arg;
 
+	/* Its caller will not come back: let others have what is new. */
+	acceptors_close(&s->net);
 	atomic_fetch_or(&s->place->wants, WANT_KILL);
 	scoreboard_ring(s->w->board);
 }
@@ -159,6 +163,8 @@ look_around(struct serving *s, uint64_t now)
 	atomic_store_explicit(&s->place->heartbeat_ms, now,
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->connections, s->net.nconns,
+	    memory_order_relaxed);
+	atomic_store_explicit(&s->place->queued, dispatch_queued(),
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->begun, s->net.nrequests,
 	    memory_order_relaxed);
@@ -306,28 +312,48 @@ open_net(struct serving *s)
 	return 0;
 }
 
-static int
-load_app(const struct worker *w, unsigned int threads)
+void
+worker_app_config(struct app_config *c, const struct settings *s)
 {
-	static struct app_config config;
 	size_t n;
 
-	if (!w->started) {
-		config = (struct app_config){
-			.spec = w->spec, .threads = threads,
-			.multiprocess = settings_int(w->settings,
-			    SET_workers) > 1,
-			.pythonpath = settings_list(w->settings,
-			    SET_pythonpath, &n),
-			.virtualenv = settings_string(w->settings,
-			    SET_virtualenv),
-			.server_software = PACKAGE "/" PACKAGE_VERSION,
-			.reload = false,
-		};
-		if (w->kind->start(&app_server, &config) == -1)
-			return APP_BOOT;
-	}
+	*c = (struct app_config){
+		.spec = settings_string(s, SET_wsgi_app),
+		.threads = thread_count(s),
+		.multiprocess = settings_int(s, SET_workers) > 1,
+		.pythonpath = settings_list(s, SET_pythonpath, &n),
+		.virtualenv = settings_string(s, SET_virtualenv),
+		.server_software = PACKAGE "/" PACKAGE_VERSION,
+	};
+}
+
+static int
+load_app(const struct worker *w)
+{
+	worker_app_config(w->config, w->settings);
+	if (!w->started && w->kind->start(&app_server, w->config) == -1)
+		return APP_BOOT;
 	return w->loaded ? APP_OK : w->kind->load();
+}
+
+/* For good; and tied to the manager's life again, for the kernel unties a
+ * process that changes its user. */
+static int
+drop_rights(const struct worker *w)
+{
+	char *why = NULL;
+
+	if (w->manager == 0)
+		return 0;
+	if (rights_drop(w->settings, &why) == -1) {
+		log_error("%s", why);
+		free(why);
+		return -1;
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != w->manager)
+		_exit(0);
+	return 0;
 }
 
 static int
@@ -362,17 +388,14 @@ int
 worker_run(const struct worker *w)
 {
 	struct serving *s;
-	char *why = NULL;
 	int status;
 
 	abort_kind = w->kind;
+	usr1_leaves = w->usr1_leaves;
 	set_signals();
 	log_info("Booting worker with pid: %ld", (long)getpid());
-	if (w->manager != 0 && rights_drop(w->settings, &why) == -1) {
-		log_error("%s", why);
-		free(why);
+	if (drop_rights(w) == -1)
 		return APP_BOOT;
-	}
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return APP_BOOT;
 	s->w = w;
@@ -380,7 +403,7 @@ worker_run(const struct worker *w)
 	s->threads = thread_count(w->settings);
 	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
 	    SET_graceful_timeout);
-	if ((status = load_app(w, s->threads)) != APP_OK)
+	if ((status = load_app(w)) != APP_OK)
 		return fail(w, status);
 	if (open_net(s) == -1)
 		return fail(w, APP_BOOT);

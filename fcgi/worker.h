@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct app_config;
 struct app_kind;
 struct listeners;
 struct scoreboard;
@@ -23,11 +24,15 @@ struct worker {
 	size_t			 slot;
 	pid_t			 manager;	/* 0: nobody manages us */
 	const struct app_kind	*kind;
-	const char		*spec;		/* the application */
+	struct app_config	*config;	/* filled from the settings */
 	bool			 loaded;	/* preload: kind->load() is done */
 	bool			 started;	/* kind->start() is done */
+	bool			 usr1_leaves;	/* as libfcgi's programs do */
 	unsigned long		 max_requests;	/* jitter drawn, 0: no limit */
 };
+
+/* What the application is to know of these settings (it points there). */
+void	 worker_app_config(struct app_config *, const struct settings *);
 
 /*
  * Run to the end in this process; returns the exit status: 0, or 3 or 4

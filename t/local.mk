@@ -31,8 +31,6 @@ TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 noinst_LIBRARIES += t/libtap.a
 t_libtap_a_SOURCES = %D%/tap.c %D%/tap.h
 
-# The processes: sockets, files, and the manager with a worker of its own.
-C_TESTS += t/listener.t t/pidfile.t t/host.t t/manager.t
 t_listener_t_SOURCES = %D%/listener.c
 t_listener_t_LDADD   = t/libtap.a fcgi/libbase.la
 t_pidfile_t_SOURCES  = %D%/pidfile.c
@@ -63,14 +61,6 @@ t_access_t_SOURCES   = %D%/access.c
 t_access_t_LDADD     = t/libtap.a fcgi/libbase.la
 t_trust_t_SOURCES    = %D%/trust.c
 t_trust_t_LDADD      = t/libtap.a fcgi/libbase.la
-t_listener_t_SOURCES = %D%/listener.c
-t_listener_t_LDADD   = t/libtap.a fcgi/libbase.la
-t_pidfile_t_SOURCES  = %D%/pidfile.c
-t_pidfile_t_LDADD    = t/libtap.a fcgi/libbase.la
-t_host_t_SOURCES     = %D%/host.c
-t_host_t_LDADD       = t/libtap.a fcgi/libbase.la
-t_manager_t_SOURCES  = %D%/manager.c
-t_manager_t_LDADD    = t/libtap.a fcgi/libserver.la
 
 # --- applications; the tests load their modules from t/apps/.libs
 t_cgi_head_t_SOURCES = %D%/cgi_head.c

@@ -226,12 +226,14 @@ reread(void *arg)
 	return s;
 }
 
+static struct app_config app_config;
+
 static void
 run(struct settings *s, struct listeners *ls)
 {
 	struct settings *first = settings_copy(s);
 	struct manager_config c = {
-		.settings = s, .listeners = ls, .spec = "test",
+		.settings = s, .listeners = ls, .config = &app_config,
 		.reload = reread, .arg = first,
 	};
 	int rc;

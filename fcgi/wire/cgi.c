@@ -183,10 +183,11 @@ fix_mount(struct request *rq, struct str mount, struct str script,
 {
 	struct str full = joined(rq, script, info);
 
-	if (full.n >= mount.n && memcmp(full.p, mount.p, mount.n) == 0 &&
-	    (full.n == mount.n || mount.n == 0 || full.p[mount.n] == '/'))
-		set_paths(rq, mount, (struct str){ full.p + mount.n,
-		    full.n - mount.n });
+	if (full.n < mount.n || memcmp(full.p, mount.p, mount.n) != 0 ||
+	    (full.n > mount.n && mount.n > 0 && full.p[mount.n] != '/'))
+		mount.n = 0;		/* not under it: all is the path */
+	set_paths(rq, mount, (struct str){ full.p + mount.n,
+	    full.n - mount.n });
 }
 
 /* A rewritten dispatch.fcgi: clean URLs want the directory before it. */
@@ -311,8 +312,7 @@ cgi_vars(struct request *rq, const struct wire_config *c,
 	v = find_id(rq, VAR_CONTENT_TYPE);
 	if (v != NULL && v->value.n == 0)
 		remove_var(rq, v);
-	if ((v = find_id(rq, VAR_SCRIPT_NAME)) != NULL &&
-	    request_reserve(rq, rq->params.n + 64) == -1) {
+	if (request_reserve(rq, rq->params.n + 64) == -1) {
 		*no = (struct http_refusal){ 431, "parameters too large" };
 		return -1;
 	}

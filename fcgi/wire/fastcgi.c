@@ -179,8 +179,8 @@ content(struct fastcgi_session *s, const struct wire_config *c,
 		return stdin_data(s, at, c, p, n);
 	case RECORD_BEGIN_REQUEST:
 	case RECORD_GET_VALUES:
-		if (buffer_add(&s->small, p, n, FASTCGI_MANAGEMENT_MAX) == -1)
-			return refuse(s, 400, "management record too large");
+		if (buffer_add(&s->small, p, n, RECORD_CONTENT_MAX) == -1)
+			return SESSION_MEMORY;
 		return SESSION_MORE;
 	default:
 		return SESSION_MORE;	/* DATA, unknown: passed over */
@@ -252,6 +252,8 @@ record_whole(struct fastcgi_session *s, const struct wire_config *c,
 		}
 	}
 	s->small.n = 0;
+	if (s->small.cap > FASTCGI_SMALL_KEEP)
+		buffer_free(&s->small);
 	return ev;
 }
 

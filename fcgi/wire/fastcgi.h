@@ -10,7 +10,7 @@
 
 enum {
 	FASTCGI_PARAMS_MAX = 1 << 20,	/* bytes of one request's PARAMS */
-	FASTCGI_MANAGEMENT_MAX = 1024,	/* bytes of a management record used */
+	FASTCGI_SMALL_KEEP = 1024,	/* bytes kept for short records */
 	FASTCGI_MPX_MAX = 256		/* requests at once on a connection */
 };
 
