@@ -367,6 +367,11 @@ test_bodies(void)
 	ok(shim_call(&fake) == 0 && fake.length == 100000 &&
 	    fake.sink.n == 100000 && fake.bodies == 2,
 	    "large chunks are sent apart, their length known");
+	call_app("writes_beside", NULL, NULL);
+	fake.slow = 70000;
+	ok(shim_call(&fake) == 0 && strstr(shim_log.p, "INFO refused") &&
+	    fake.sink.p[fake.sink.n - 1] == 't',
+	    "the end of a call waits for write() in another thread");
 	call_app("several", NULL, NULL);
 	ok(shim_call(&fake) == 0 && fake.bodies == 1 && fake.last,
 	    "small chunks are sent as one, the last");

@@ -290,6 +290,18 @@ def writes_gone(environ, start_response):
     return []
 
 
+def writes_beside(environ, start_response):
+    """Another thread is in write(): ours is refused, the end waits."""
+    write = start_response("200 OK", TEXT)
+    threading.Thread(target=write, args=(b"t" * 70000,)).start()
+    try:
+        for _ in range(100000):
+            write(b"x")
+    except RuntimeError:
+        log.info("refused")
+    return []
+
+
 def keeps(environ, start_response):
     write = start_response("200 OK", TEXT)
     kept[:] = [environ, start_response, write]
