@@ -142,7 +142,8 @@ python_init(const char *program)
 	PyConfig_Clear(&pc);
 	if (PyStatus_Exception(st)) {
 		shim.server->log(APP_ERROR, "Python (%s) does not start: %s",
-		    program, st.err_msg != NULL ? st.err_msg : "no reason given");
+		    program, st.err_msg != NULL ? st.err_msg :
+		    "no reason given");
 		return -1;
 	}
 	return 0;
