@@ -61,6 +61,7 @@ CLEANFILES += shim/.libs/python$(PYTHON_VERSION).so
 install-exec-hook:
 	cd '$(DESTDIR)$(pkglibdir)' && rm -f python.la && \
 	    mv -f python.so python$(PYTHON_VERSION).so
+install-data-hook:
 	rm -f '$(DESTDIR)$(corelibdir)/_core.la'
 uninstall-hook:
 	rm -f '$(DESTDIR)$(pkglibdir)/python$(PYTHON_VERSION).so' \

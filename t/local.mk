@@ -131,3 +131,12 @@ prove: all
 	$(PROVE) -e '$(SHELL)' $(SH_TESTS:%=$(srcdir)/%) && \
 	$(PROVE) -e /usr/bin/python3 $(PY_TESTS:%=$(srcdir)/%)
 .PHONY: check-valgrind fuzz prove soak
+EXTRA_DIST += t/tap.sh t/lsan.supp
+
+if PYTHON
+C_TESTS += t/wsgi.t
+t_wsgi_t_SOURCES = t/wsgi.c t/shim_server.c t/shim_server.h
+t_wsgi_t_LDADD   = t/libtap.a
+endif
+EXTRA_DIST += t/apps/broken.py t/apps/calls.py t/apps/confmod.py \
+	t/apps/exits.py t/apps/site.fcgi t/apps/syntax.py t/python.supp

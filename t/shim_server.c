@@ -115,6 +115,8 @@ fake_body(struct app_request *rq, const void *p, size_t n, unsigned int flags)
 	f->bodies++;
 	if (f->bodies == f->gone_at)
 		return SEND_GONE;
+	if (n == f->slow)
+		(void)usleep(200 * 1000);
 	f->sent = true;
 	text_put(&f->sink, p, n);
 	f->last = (flags & BODY_LAST) != 0;
@@ -243,6 +245,7 @@ fake_init(struct fake *f, const char *query, const char *body)
 	f->window = 5;
 	f->taken = 0;
 	f->peek_fails = 0;
+	f->slow = 0;
 	f->full_at = f->gone_at = 0;
 	f->heads = f->bodies = f->files = f->drains = 0;
 	f->sent = f->last = false;

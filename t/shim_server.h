@@ -21,6 +21,7 @@ struct fake {
 	const char	*body;		/* to be read */
 	size_t		 window, taken;
 	int		 peek_fails;	/* an errno */
+	size_t		 slow;		/* a body of that size takes time */
 	unsigned int	 full_at, gone_at;	/* body() call that says so */
 
 	unsigned int	 heads, bodies, files, drains;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +368,11 @@ test_bodies(void)
 	ok(shim_call(&fake) == 0 && fake.length == 100000 &&
 	    fake.sink.n == 100000 && fake.bodies == 2,
 	    "large chunks are sent apart, their length known");
+	call_app("writes_beside", NULL, NULL);
+	fake.slow = 70000;
+	ok(shim_call(&fake) == 0 && strstr(shim_log.p, "INFO refused") &&
+	    fake.sink.p[fake.sink.n - 1] == 't',
+	    "the end of a call waits for write() in another thread");
 	call_app("several", NULL, NULL);
 	ok(shim_call(&fake) == 0 && fake.bodies == 1 && fake.last,
 	    "small chunks are sent as one, the last");
@@ -532,8 +538,22 @@ test_dump(void)
 	(void)close(p[0]);
 	buf[n > 0 ? n : 0] = '\0';
 	ok(strstr(buf, "hread 0x") != NULL, "the stacks are written");
+}
+
+static void
+test_signals(void)
+{
+	call_app("handlers", NULL, NULL);
+	(void)shim_call(&fake);
+	ok(strstr(fake.sink.p, "SIG_") != NULL, "INT is not Python's");
 	shim_kind->enter(NULL);
 	ok(shim_kind->signals() == 0, "no signals: go on");
+	(void)raise(SIGUSR1);
+	ok(shim_kind->signals() == 0 && strstr(shim_log.p,
+	    "ValueError: in a handler"), "a handler that fails is logged");
+	(void)raise(SIGUSR2);
+	ok(shim_kind->signals() == -1, "a handler that exits: leave");
+	ok(shim_kind->signals() == 0, "once");
 	shim_kind->leave(NULL);
 }
 
@@ -658,6 +678,7 @@ main(int argc, char **argv)
 	test_leaks();
 	test_fork();
 	test_dump();
+	test_signals();
 	test_confs();
 	if (argc > 1)
 		show_speed();

@@ -142,7 +142,8 @@ python_init(const char *program)
 	PyConfig_Clear(&pc);
 	if (PyStatus_Exception(st)) {
 		shim.server->log(APP_ERROR, "Python (%s) does not start: %s",
-		    program, st.err_msg != NULL ? st.err_msg : "no reason given");
+		    program, st.err_msg != NULL ? st.err_msg :
+		    "no reason given");
 		return -1;
 	}
 	return 0;
@@ -163,6 +164,23 @@ python_adopt(void)
 	/* Forked without our hooks: tell it late rather than never. */
 	if (seen != 0 && seen != getpid())
 		PyOS_AfterFork_Child();
+}
+
+/* The interpreter that is here stays; is it the one that was asked for? */
+static void
+venv_compare(void)
+{
+	PyObject *prefix = PySys_GetObject("prefix");	/* borrowed */
+	const char *here = prefix != NULL ? PyUnicode_AsUTF8(prefix) : NULL;
+	char want[PATH_MAX], have[PATH_MAX];
+
+	if (here == NULL)
+		PyErr_Clear();
+	else if (realpath(shim.config->virtualenv, want) == NULL ||
+	    realpath(here, have) == NULL || strcmp(want, have) != 0)
+		shim.server->log(APP_WARNING, "the virtual environment %s is "
+		    "not used: this is the Python of %s",
+		    shim.config->virtualenv, here);
 }
 
 /* threading takes the thread that imports it for the main thread. */
@@ -190,6 +208,8 @@ interpreter_start(const struct app_server *server,
 		python_adopt();
 		if (owner == 0)
 			interpreter_found();
+		if (config->virtualenv != NULL)
+			venv_compare();
 	} else {
 		if ((program = program_choose()) == NULL)
 			return -1;

@@ -4,6 +4,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -290,6 +291,18 @@ def writes_gone(environ, start_response):
     return []
 
 
+def writes_beside(environ, start_response):
+    """Another thread is in write(): ours is refused, the end waits."""
+    write = start_response("200 OK", TEXT)
+    threading.Thread(target=write, args=(b"t" * 70000,)).start()
+    try:
+        for _ in range(100000):
+            write(b"x")
+    except RuntimeError:
+        log.info("refused")
+    return []
+
+
 def keeps(environ, start_response):
     write = start_response("200 OK", TEXT)
     kept[:] = [environ, start_response, write]
@@ -543,6 +556,19 @@ def mixed(environ, start_response):
     environ["wsgi.errors"].write("a line\n")
     write(data)
     return Body(b"x", data)
+
+
+def handlers(environ, start_response):
+    """USR1 raises, USR2 leaves; both in the process's own time."""
+    def fails(number, frame):
+        raise ValueError("in a handler")
+
+    def leaves(number, frame):
+        raise SystemExit
+    signal.signal(signal.SIGUSR1, fails)
+    signal.signal(signal.SIGUSR2, leaves)
+    start_response("200 OK", TEXT)
+    return [repr(signal.getsignal(signal.SIGINT)).encode()]
 
 
 # logging
