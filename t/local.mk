@@ -26,6 +26,10 @@ PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 if PYTHON
 C_TESTS += t/wsgi.t
 endif
+C_TESTS  =
+SH_TESTS =
+PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
+	t/slow.py
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
 noinst_LIBRARIES += t/libtap.a
@@ -140,3 +144,27 @@ t_wsgi_t_LDADD   = t/libtap.a
 endif
 EXTRA_DIST += t/apps/broken.py t/apps/calls.py t/apps/confmod.py \
 	t/apps/exits.py t/apps/site.fcgi t/apps/syntax.py t/python.supp
+# Whole-server tests share these.
+EXTRA_DIST += t/tap.py t/server.py \
+	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
+	t/apps/validated.py t/apps/flaskapp.py \
+	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
+	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
+	t/apps/djangosite/static/board.css
+
+# make soak SOAK=600: as many seconds of each kind of churn.
+SOAK = 300
+soak: all
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/churn.py
+.PHONY: soak bench
+
+# What it costs beside its peers; BENCH=--quick for a look.
+EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload
+t_bench_limit_SOURCES    = %D%/bench/limit.c
+t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
+EXTRA_DIST += t/bench/run
+CLEANFILES += $(EXTRA_PROGRAMS)
+bench: all t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT)
+	$(AM_TESTS_ENVIRONMENT) \
+	    /usr/bin/python3 $(top_srcdir)/t/bench/run $(BENCH)
