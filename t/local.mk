@@ -26,10 +26,6 @@ PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 if PYTHON
 C_TESTS += t/wsgi.t
 endif
-C_TESTS  =
-SH_TESTS =
-PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
 noinst_LIBRARIES += t/libtap.a
@@ -112,8 +108,24 @@ t_fuzz_cgi_head_LDFLAGS  = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/corpus t/apps \
-	t/bench
+EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
+	t/corpus t/bench/run \
+	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
+	t/apps/site.fcgi t/apps/syntax.py \
+	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
+	t/apps/validated.py t/apps/flaskapp.py \
+	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
+	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
+	t/apps/djangosite/static/board.css
+
+# What it costs beside its peers; BENCH=--quick for a look.
+EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload
+t_bench_limit_SOURCES    = %D%/bench/limit.c
+t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
+CLEANFILES += $(EXTRA_PROGRAMS)
+bench: all t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT)
+	$(AM_TESTS_ENVIRONMENT) \
+	    /usr/bin/python3 $(top_srcdir)/t/bench/run $(BENCH)
 
 # Each fuzzer for FUZZ_SECONDS; findings go to fuzz-out/.
 fuzz: $(FUZZERS)
@@ -125,46 +137,14 @@ fuzz: $(FUZZERS)
 check-valgrind: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(C_TESTS)' \
 	  CHECK_WRAPPER='$(VALGRIND) -q --error-exitcode=99 --leak-check=full'
-# Long runs: recycling, reloading and slow clients under load.
-soak: all
-	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$${SOAK_SECONDS:-60} \
-	  /usr/bin/python3 $(srcdir)/t/churn.py
-prove: all
-	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
-	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
-	$(PROVE) -e '$(SHELL)' $(SH_TESTS:%=$(srcdir)/%) && \
-	$(PROVE) -e /usr/bin/python3 $(PY_TESTS:%=$(srcdir)/%)
-.PHONY: check-valgrind fuzz prove soak
-EXTRA_DIST += t/tap.sh t/lsan.supp
-
-if PYTHON
-C_TESTS += t/wsgi.t
-t_wsgi_t_SOURCES = t/wsgi.c t/shim_server.c t/shim_server.h
-t_wsgi_t_LDADD   = t/libtap.a
-endif
-EXTRA_DIST += t/apps/broken.py t/apps/calls.py t/apps/confmod.py \
-	t/apps/exits.py t/apps/site.fcgi t/apps/syntax.py t/python.supp
-# Whole-server tests share these.
-EXTRA_DIST += t/tap.py t/server.py \
-	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
-	t/apps/validated.py t/apps/flaskapp.py \
-	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
-	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
-	t/apps/djangosite/static/board.css
-
 # make soak SOAK=600: as many seconds of each kind of churn.
 SOAK = 300
 soak: all
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/churn.py
-.PHONY: soak bench
-
-# What it costs beside its peers; BENCH=--quick for a look.
-EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload
-t_bench_limit_SOURCES    = %D%/bench/limit.c
-t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
-EXTRA_DIST += t/bench/run
-CLEANFILES += $(EXTRA_PROGRAMS)
-bench: all t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT)
-	$(AM_TESTS_ENVIRONMENT) \
-	    /usr/bin/python3 $(top_srcdir)/t/bench/run $(BENCH)
+prove: all
+	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
+	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
+	$(PROVE) -e '$(SHELL)' $(SH_TESTS:%=$(srcdir)/%) && \
+	$(PROVE) -e /usr/bin/python3 $(PY_TESTS:%=$(srcdir)/%)
+.PHONY: bench check-valgrind fuzz prove soak
