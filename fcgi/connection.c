@@ -405,9 +405,12 @@ at_eof(struct connection *c)
 static void
 catch_up(struct connection *c)
 {
-	if (c->active != NULL && c->net->reap != NULL &&
-	    atomic_load(&c->active->state) == REQUEST_DONE)
+	if (c->net->reap != NULL &&
+	    atomic_load(&c->active->state) == REQUEST_DONE) {
+		c->receiving = true;	/* its bytes are in our hand */
 		c->net->reap(c->net->reap_arg);
+		c->receiving = false;
+	}
 	if (c->active != NULL)
 		atomic_store(&c->eager, true);
 }
@@ -480,7 +483,7 @@ go_on(struct connection *c)
 		return;
 	if (c->eof)
 		connection_cut(c);
-	else if (c->net->leaving)
+	else if (c->net->leaving && !c->receiving)
 		handoff_give(c);
 }
 

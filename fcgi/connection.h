@@ -34,6 +34,7 @@ struct connection {
 	bool			 stopped;	/* not reading */
 	bool			 eof;		/* the client sends no more */
 	bool			 close_after;	/* once the queue is empty */
+	bool			 receiving;	/* bytes are being taken in */
 	bool			 closed;	/* its handle is */
 	atomic_bool		 eager;		/* has work for after it */
 	unsigned int		 refs;		/* requests queued or running */
