@@ -154,6 +154,9 @@ fake_error(struct app_request *rq, const char *p, size_t n)
 	text_put(&fake_of(rq)->errors, ";", 1);
 }
 
+static void	 fake_log(enum app_log, const char *, ...)
+		    __attribute__((format(printf, 2, 3)));
+
 static void
 fake_log(enum app_log level, const char *fmt, ...)
 {

