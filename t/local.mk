@@ -29,3 +29,21 @@ check_PROGRAMS += $(C_TESTS)
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/lsan.supp
+
+# --- conf/
+C_TESTS += t/settings.t t/flags.t t/load.t t/inifile.t t/resources.t \
+	t/fuzz_ini.t
+t_settings_t_SOURCES  = %D%/settings.c
+t_settings_t_LDADD    = t/libtap.a conf/libconf.la
+t_flags_t_SOURCES     = %D%/flags.c
+t_flags_t_LDADD       = t/libtap.a conf/libconf.la
+t_load_t_SOURCES      = %D%/load.c
+t_load_t_LDADD        = t/libtap.a conf/libconf.la
+t_inifile_t_SOURCES   = %D%/inifile.c
+t_inifile_t_LDADD     = t/libtap.a conf/libconf.la
+t_resources_t_SOURCES = %D%/resources.c
+t_resources_t_LDADD   = t/libtap.a conf/libconf.la
+t_fuzz_ini_t_SOURCES  = %D%/fuzz_ini.c %D%/fuzz_replay.c
+t_fuzz_ini_t_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"ini"'
+t_fuzz_ini_t_LDADD    = t/libtap.a conf/libconf.la
+EXTRA_DIST += t/corpus/ini
