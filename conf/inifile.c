@@ -35,6 +35,20 @@ refuse(struct source *s, char *reason)
 	return 0;
 }
 
+/* Takes the reason. */
+static int
+refuse_value(struct source *s, enum setting id, const char *value,
+    char *reason)
+{
+	char *place = text_new("%s:%d", s->ini->name, s->line);
+
+	(void)why_value(s->why, setting_info(id)->name, value,
+	    place != NULL ? place : s->ini->name, reason);
+	free(place);
+	s->failed = true;
+	return 0;
+}
+
 /* A line that inih would cut or misread is refused before it sees it. */
 static char *
 line_bad(const char *p, size_t n, int max)
@@ -106,6 +120,21 @@ section_of(const char *name, const char **profile)
 		if (names[i] != NULL && strcmp(names[i], name) == 0)
 			return i;
 	return -1;
+}
+
+static char *
+section_unknown(const char *name)
+{
+	char *shown, *s;
+
+	if (*name == '\0')
+		return text_new("a section must come first, such as "
+		    "[gangway]");
+	shown = text_shown(name);
+	s = text_new("[%s] is not a section; they are [gangway], [host], "
+	    "[profile NAME], [env] and [hooks]", shown != NULL ? shown : "");
+	free(shown);
+	return s;
 }
 
 static char *
@@ -182,9 +211,14 @@ repeated(const struct source *s, const struct ini_item *item)
 static char *
 env_name_bad(const char *name)
 {
-	if (*name == '\0' || strchr(name, '=') != NULL)
-		return text_new("'%s' cannot name a variable", name);
-	return NULL;
+	const unsigned char *p = (const unsigned char *)name;
+
+	for (; *p > ' ' && *p != '=' && *p < 0x7f; p++)
+		;
+	if (*p == '\0' && *name != '\0')
+		return NULL;
+	return text_new("a variable's name has letters, digits and "
+	    "underscores");
 }
 
 static int
@@ -214,16 +248,13 @@ handle(void *arg, const char *section, const char *name, const char *value)
 	struct source *s = arg;
 	struct ini_item item = { .line = s->line, .id = SETTING_COUNT };
 	const char *profile;
-	char *bad, *reason = NULL, *place;
+	char *bad, *reason = NULL;
 	int kind = section_of(section, &profile);
 
 	if (s->failed)
 		return 0;
 	if (kind == -1)
-		return refuse(s, *section == '\0' ?
-		    text_new("a section must come first, such as [gangway]") :
-		    text_new("[%s] is not a section; they are [gangway], "
-		    "[host], [profile NAME], [env] and [hooks]", section));
+		return refuse(s, section_unknown(section));
 	item.section = (enum ini_section)kind;
 	if (kind == INI_ENV)
 		bad = env_name_bad(name);
@@ -239,14 +270,8 @@ handle(void *arg, const char *section, const char *name, const char *value)
 	if (bad != NULL)
 		return refuse(s, bad);
 	if (item.id != SETTING_COUNT &&
-	    settings_check(item.id, value, &reason) == -1) {
-		place = text_new("%s:%d", s->ini->name, s->line);
-		(void)why_value(s->why, setting_info(item.id)->name, value,
-		    place != NULL ? place : s->ini->name, reason);
-		free(place);
-		s->failed = true;
-		return 0;
-	}
+	    settings_check(item.id, value, &reason) == -1)
+		return refuse_value(s, item.id, value, reason);
 	item.profile = NULL;
 	return keep(s, item, profile, name, value);
 }

@@ -220,7 +220,7 @@ export_variable(struct loading *l, const char *name, size_t n,
 	int error = -1;
 
 	if (copy != NULL && (error = setenv(copy, value, 1)) == 0)
-		notes_add(&l->exported, "%s", copy);
+		notes_add(&l->exported, "%s=%s", copy, value);
 	free(copy);
 	return error == 0 ? 0 : leave(l, 1, text_new("cannot set the "
 	    "environment variable %.*s: %s", (int)n, name, strerror(errno)));
@@ -247,24 +247,39 @@ export_all(struct loading *l)
 	return 0;
 }
 
-/* What the settings before these had set gets its first value back. */
-static void
-unexport(const struct load_input *in)
+/* The value in an environment of the variable that `item` (NAME=VALUE)
+ * names, or NULL. */
+static const char *
+value_in(char *const *env, const char *item)
 {
-	char *const *name = in->before != NULL ? in->before->exported : NULL;
-	char *const *e;
-	size_t n;
+	size_t n = strcspn(item, "=") + 1;
 
-	for (; name != NULL && *name != NULL; name++) {
-		n = strlen(*name);
-		for (e = in->environ; e != NULL && *e != NULL; e++)
-			if (strncmp(*e, *name, n) == 0 && (*e)[n] == '=')
-				break;
-		/* no memory: the later value stays, which does little harm */
-		if (e != NULL && *e != NULL)
-			(void)setenv(*name, *e + n + 1, 1);
+	for (; env != NULL && *env != NULL; env++)
+		if (strncmp(*env, item, n) == 0)
+			return *env + n;
+	return NULL;
+}
+
+/*
+ * Each variable that a list names gets its value from `env`, or goes. So a
+ * reload takes back what the settings before it had set, and what a failed
+ * one had set is taken back in turn. When memory is out a variable keeps
+ * its value, which does little harm.
+ */
+static void
+set_back(char *const *list, char *const *env)
+{
+	const char *value;
+	char *name;
+
+	for (; list != NULL && *list != NULL; list++) {
+		if ((name = strndup(*list, strcspn(*list, "="))) == NULL)
+			continue;
+		if ((value = value_in(env, *list)) != NULL)
+			(void)setenv(name, value, 1);
 		else
-			(void)unsetenv(*name);
+			(void)unsetenv(name);
+		free(name);
 	}
 }
 
@@ -408,7 +423,8 @@ load(struct loading *l)
 	    "command line", true) == -1 || take_cmd_args(l) == -1 ||
 	    take_app(l) == -1 || take_environ(l) == -1)
 		return -1;
-	unexport(in);
+	if (in->before != NULL)
+		set_back(in->before->exported, in->environ);
 	/* once for where the files are, once for what they say */
 	if (go_to_dir(l) == -1 || take_file(l) == -1 ||
 	    take_profiles(l) == -1 || go_to_dir(l) == -1)
@@ -449,8 +465,14 @@ settings_load(const struct load_input *in, struct load_result *out)
 		    strerror(errno)));
 	else
 		error = load(&l);
-	if (error == -1 && here != -1)
-		(void)fchdir(here);	/* best effort */
+	out->exported = list_end(&l.exported);
+	if (error == -1) {
+		set_back(out->exported, in->environ);
+		if (in->before != NULL)
+			set_back(in->before->exported, in->before->exported);
+		if (here != -1)
+			(void)fchdir(here);	/* best effort */
+	}
 	if (here != -1)
 		close(here);
 	if (l.s != NULL)
@@ -458,7 +480,6 @@ settings_load(const struct load_input *in, struct load_result *out)
 	out->settings = l.s;
 	out->nnotes = l.notes.n;
 	out->notes = l.notes.v;
-	out->exported = list_end(&l.exported);
 	ini_done(&l.ini);
 	free(l.app);
 	free(l.cwd);

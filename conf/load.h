@@ -5,7 +5,7 @@
  * Unlike the rest of conf/ this touches the process: it goes to the
  * directory that `chdir` names, and it puts [env] and raw_env into the
  * environment, both before a gunicorn.conf.py is evaluated (what that file
- * adds follows after it). When it fails, the directory is what it was.
+ * adds follows after it). When it fails, directory and environment are what they were.
  */
 #ifndef CONF_LOAD_H
 #define CONF_LOAD_H
@@ -48,7 +48,7 @@ struct load_result {
 	char		*workers_why;	/* why auto is that number, or NULL */
 	char		**notes;	/* a line each, for the log at start */
 	size_t		 nnotes;
-	char		**exported;	/* names of variables set; NULL-ended */
+	char		**exported;	/* NAME=VALUE set here; NULL-ended */
 	int		 status;	/* with exit: the exit status */
 	bool		 exit;		/* print output, then leave: on stdout
 					   where status is 0, else stderr */
