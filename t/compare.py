@@ -66,6 +66,10 @@ class Talk:
                 continue
             if n == "set-cookie":
                 v = DATES.sub("expires=-", COOKIES.sub(r"\1=-", v))
+            if n == "expires":
+                v = "-"
+            if n == "allow":      # a set, in no order
+                v = sorted(v.split(", "))
             if n == "location":
                 v = re.sub(r"//[^/]+", "//HOST", v)
             headers.append((n, v))

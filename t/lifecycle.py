@@ -135,7 +135,10 @@ def test_signals(klass):
         t(workers_are(2), "TTOU: one less", s.workers())
         s.send_signal(signal.SIGTTOU)
         t(workers_are(1), "TTOU: one less again", s.workers())
+        # One at a time: the kernel does not keep the order of signals.
+        handled = s.log().count("signal: ttou")
         s.send_signal(signal.SIGTTOU)
+        wait_for(lambda: s.log().count("signal: ttou") > handled, 5)
         s.send_signal(signal.SIGTTIN)
         t(workers_are(2), "never less than one, then two", s.workers())
         old = s.workers()
@@ -419,50 +422,6 @@ def test_error_log():
            "nothing from outside forges a line of it", text[-500:])
 
 
-# --- hooks
-
-CONF = """
-import os
-def note(name):
-    with open(os.environ["T_HOOKS"], "a") as f:
-        f.write(name + "\\n")
-workers = 1
-def on_starting(server): note("on_starting")
-def when_ready(server): note("when_ready")
-def pre_fork(server, worker): note("pre_fork")
-def post_fork(server, worker): note("post_fork %d" % (worker.pid == os.getpid()))
-def post_worker_init(worker): note("post_worker_init")
-def pre_request(worker, req): note("pre_request " + req.method + " " + req.path)
-def post_request(worker, req, environ, resp):
-    note("post_request %s %s" % (environ["PATH_INFO"], resp.status))
-def on_reload(server): note("on_reload")
-def worker_exit(server, worker): note("worker_exit")
-def child_exit(server, worker): note("child_exit")
-def on_exit(server): note("on_exit")
-"""
-
-
-def test_hooks():
-    d = tmpdir()
-    notes = d + "/hooks"
-    write(d + "/app.py", APP % "x")
-    write(d + "/gunicorn.conf.py", CONF)
-
-    def seen():
-        return open(notes).read().splitlines()
-    with Server("app", cwd=d, defaults=False, env={"T_HOOKS": notes}) as s:
-        s.http().get("/hooked")
-        start = [n for n in seen() if "request" not in n]
-        is_(start, ["on_starting", "when_ready", "pre_fork", "post_fork 1",
-                    "post_worker_init"], "hooks of the start, in order")
-        ok(wait_for(lambda: "pre_request GET /hooked" in seen()
-                    and "post_request /hooked 200 OK" in seen(), 5),
-           "hooks around a request", seen())
-        s.stop()
-        is_([n for n in seen() if "exit" in n],
-            ["worker_exit", "child_exit", "on_exit"], "hooks of the stop")
-
-
 def main():
     guard(int(os.environ.get("T_GUARD", "120")))
     attempt(test_starts)
@@ -473,7 +432,7 @@ def main():
         if IS_GANGWAY:
             attempt(test_timeout, klass)
     for group in (test_exits, test_reload, test_sockets, test_access_log,
-                  test_error_log, test_hooks):
+                  test_error_log):
         attempt(group)
     done()
 

@@ -17,9 +17,10 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 C_TESTS  = t/access.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
-	t/fuzz_chunks.t t/fuzz_http_head.t t/fuzz_record.t t/host.t \
-	t/http_head.t t/listener.t t/log.t t/manager.t t/native.t \
-	t/pidfile.t t/record.t t/settings.t t/trust.t
+	t/fuzz_chunks.t t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t \
+	t/host.t t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
+	t/manager.t t/native.t t/pidfile.t t/record.t t/resources.t \
+	t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/man.sh
 PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/example.py t/native_server.py
@@ -47,6 +48,12 @@ t_settings_t_SOURCES = %D%/settings.c
 t_settings_t_LDADD   = t/libtap.a conf/libconf.la
 t_flags_t_SOURCES    = %D%/flags.c
 t_flags_t_LDADD      = t/libtap.a conf/libconf.la
+t_load_t_SOURCES     = %D%/load.c
+t_load_t_LDADD       = t/libtap.a conf/libconf.la
+t_inifile_t_SOURCES  = %D%/inifile.c
+t_inifile_t_LDADD    = t/libtap.a conf/libconf.la
+t_resources_t_SOURCES = %D%/resources.c
+t_resources_t_LDADD  = t/libtap.a conf/libconf.la
 
 # --- the wire
 t_record_t_SOURCES    = %D%/record.c
@@ -88,9 +95,13 @@ t_fuzz_chunks_t_LDADD       = t/libtap.a fcgi/libwire.la
 t_fuzz_cgi_head_t_SOURCES   = %D%/fuzz_cgi_head.c %D%/fuzz_replay.c
 t_fuzz_cgi_head_t_CPPFLAGS  = $(AM_CPPFLAGS) -DCORPUS='"cgi_head"'
 t_fuzz_cgi_head_t_LDADD     = t/libtap.a shim/libcgihead.la
+t_fuzz_ini_t_SOURCES        = %D%/fuzz_ini.c %D%/fuzz_replay.c
+t_fuzz_ini_t_CPPFLAGS       = $(AM_CPPFLAGS) -DCORPUS='"ini"'
+t_fuzz_ini_t_LDADD          = t/libtap.a conf/libconf.la
 
 # Under --enable-fuzz the same targets are fuzzers: t/fuzz_record CORPUS...
-FUZZERS = t/fuzz_record t/fuzz_http_head t/fuzz_chunks t/fuzz_cgi_head
+FUZZERS = t/fuzz_record t/fuzz_http_head t/fuzz_chunks t/fuzz_cgi_head \
+	t/fuzz_ini
 if FUZZ
 EXTRA_PROGRAMS += $(FUZZERS)
 t_fuzz_record_SOURCES    = %D%/fuzz_record.c
@@ -105,6 +116,9 @@ t_fuzz_chunks_LDFLAGS    = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_cgi_head_SOURCES  = %D%/fuzz_cgi_head.c
 t_fuzz_cgi_head_LDADD    = shim/libcgihead.la
 t_fuzz_cgi_head_LDFLAGS  = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_ini_SOURCES       = %D%/fuzz_ini.c
+t_fuzz_ini_LDADD         = conf/libconf.la
+t_fuzz_ini_LDFLAGS       = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
@@ -136,7 +150,9 @@ fuzz: $(FUZZERS)
 	    $(top_srcdir)/t/corpus/$$n || exit 1; done
 check-valgrind: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(C_TESTS)' \
-	  CHECK_WRAPPER='$(VALGRIND) -q --error-exitcode=99 --leak-check=full'
+	  CHECK_WRAPPER='$(VALGRIND) -q --error-exitcode=99 \
+	    --leak-check=full \
+	    --suppressions=$(abs_top_srcdir)/t/python.supp'
 # make soak SOAK=600: as many seconds of each kind of churn.
 SOAK = 300
 soak: all
