@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conf/environ.h"
+#include "conf/export.h"
 #include "conf/flags.h"
 #include "conf/inifile.h"
 #include "conf/load.h"
@@ -27,7 +28,7 @@ struct loading {
 	struct load_result *out;
 	struct settings	*s;
 	struct notes	 notes;
-	struct notes	 exported;	/* names */
+	struct notes	 exported;	/* NAME=VALUE */
 	struct ini	 ini;		/* empty without a gangway.ini */
 	char		*app;		/* positional APP */
 	char		*cwd;		/* of the start */
@@ -211,19 +212,14 @@ choose_file(struct loading *l)
 	    "%s", name, settings_source(l->s, SET_config), strerror(error)));
 }
 
-/* setenv(3), remembering the name. */
 static int
 export_variable(struct loading *l, const char *name, size_t n,
     const char *value)
 {
-	char *copy = strndup(name, n);
-	int error = -1;
-
-	if (copy != NULL && (error = setenv(copy, value, 1)) == 0)
-		notes_add(&l->exported, "%s=%s", copy, value);
-	free(copy);
-	return error == 0 ? 0 : leave(l, 1, text_new("cannot set the "
-	    "environment variable %.*s: %s", (int)n, name, strerror(errno)));
+	if (export_set(&l->exported, name, n, value) == 0)
+		return 0;
+	return leave(l, 1, text_new("cannot set the environment variable "
+	    "%.*s: %s", (int)n, name, strerror(errno)));
 }
 
 static int
@@ -245,42 +241,6 @@ export_all(struct loading *l)
 			return -1;
 	}
 	return 0;
-}
-
-/* The value in an environment of the variable that `item` (NAME=VALUE)
- * names, or NULL. */
-static const char *
-value_in(char *const *env, const char *item)
-{
-	size_t n = strcspn(item, "=") + 1;
-
-	for (; env != NULL && *env != NULL; env++)
-		if (strncmp(*env, item, n) == 0)
-			return *env + n;
-	return NULL;
-}
-
-/*
- * Each variable that a list names gets its value from `env`, or goes. So a
- * reload takes back what the settings before it had set, and what a failed
- * one had set is taken back in turn. When memory is out a variable keeps
- * its value, which does little harm.
- */
-static void
-set_back(char *const *list, char *const *env)
-{
-	const char *value;
-	char *name;
-
-	for (; list != NULL && *list != NULL; list++) {
-		if ((name = strndup(*list, strcspn(*list, "="))) == NULL)
-			continue;
-		if ((value = value_in(env, *list)) != NULL)
-			(void)setenv(name, value, 1);
-		else
-			(void)unsetenv(name);
-		free(name);
-	}
 }
 
 static int
@@ -424,7 +384,7 @@ load(struct loading *l)
 	    take_app(l) == -1 || take_environ(l) == -1)
 		return -1;
 	if (in->before != NULL)
-		set_back(in->before->exported, in->environ);
+		export_back(in->before->exported, in->environ);
 	/* once for where the files are, once for what they say */
 	if (go_to_dir(l) == -1 || take_file(l) == -1 ||
 	    take_profiles(l) == -1 || go_to_dir(l) == -1)
@@ -467,9 +427,9 @@ settings_load(const struct load_input *in, struct load_result *out)
 		error = load(&l);
 	out->exported = list_end(&l.exported);
 	if (error == -1) {
-		set_back(out->exported, in->environ);
+		export_back(out->exported, in->environ);
 		if (in->before != NULL)
-			set_back(in->before->exported, in->before->exported);
+			export_back(in->before->exported, in->before->exported);
 		if (here != -1)
 			(void)fchdir(here);	/* best effort */
 	}

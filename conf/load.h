@@ -5,7 +5,7 @@
  * Unlike the rest of conf/ this touches the process: it goes to the
  * directory that `chdir` names, and it puts [env] and raw_env into the
  * environment, both before a gunicorn.conf.py is evaluated (what that file
- * adds follows after it). When it fails, directory and environment are what they were.
+ * adds follows after it). When it fails, both are as they were.
  */
 #ifndef CONF_LOAD_H
 #define CONF_LOAD_H

@@ -27,7 +27,7 @@ enum setting_type {
 	TYPE_STRING,
 	TYPE_LIST,	/* several strings; from text: split at commas */
 	TYPE_DICT,	/* NAME:VALUE pairs, kept as a list of "NAME:VALUE" */
-	TYPE_HOOK,	/* a callable of a gunicorn.conf.py, a command in an INI */
+	TYPE_HOOK,	/* a Python callable; in an INI, a command */
 };
 
 enum {
@@ -62,7 +62,7 @@ enum settings_rank {
 	RANK_GUNICORN,		/* GUNICORN_* */
 	RANK_GANGWAY,		/* GANGWAY_* */
 	RANK_CMD_ARGS,		/* GUNICORN_CMD_ARGS */
-	RANK_COMMAND		/* the command line, and what is decided later */
+	RANK_COMMAND	/* the command line, and what is decided later */
 };
 
 struct settings;
@@ -71,15 +71,15 @@ struct settings;
 struct setting_info {
 	const char		*name;		/* gunicorn's, or ours */
 	enum setting_type	 type;
-	const char		*group;		/* heading in lists for people */
-	const char		*flags;		/* "-w --workers", "" for none */
+	const char		*group;		/* heading for people */
+	const char		*flags;		/* "-w --workers", or "" */
 	const char		*metavar;	/* for --help */
-	const char		*fallback;	/* built-in default, NULL: unset */
+	const char		*fallback;	/* default, NULL: unset */
 	const char		*help;		/* one line */
 	unsigned int		 traits;	/* SETTING_* above */
 	long			 min, max;	/* of a TYPE_INT */
 	const char		*oneof;		/* the words it may be */
-	const char		*synonyms;	/* "other=word", in lower case */
+	const char		*synonyms;	/* "other=word", lower case */
 	const char		*possible;	/* those of oneof in force */
 	const char		*bare;		/* its flag without a value */
 	const char		*alias;		/* other name, not in Python */
@@ -112,16 +112,17 @@ const char	*setting_suggest(const char *name);
  * name of the setting and the source. A value that is right but outranked
  * is 0 and changes nothing.
  */
-int		 settings_set(struct settings *, enum setting, const char *value,
-		    const char *source, char **why);
+int		 settings_set(struct settings *, enum setting,
+		    const char *value, const char *source, char **why);
 /* The same for lists, whose items are not split. */
 int		 settings_set_list(struct settings *, enum setting,
 		    const char *const *items, size_t n, const char *source,
 		    char **why);
 /* One more item (or several, as settings_set splits them) after those that
  * a source of the same rank has given; first it replaces the others. */
-int		 settings_add(struct settings *, enum setting, const char *value,
-		    bool split, const char *source, char **why);
+int		 settings_add(struct settings *, enum setting,
+		    const char *value, bool split, const char *source,
+		    char **why);
 
 /* Would this value do? Changes nothing. */
 int		 settings_check(enum setting, const char *value, char **why);

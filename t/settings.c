@@ -365,6 +365,31 @@ test_table(void)
 	settings_free(s);
 }
 
+/* gangway.ini(5) has an entry for each setting. */
+static void
+test_manual(void)
+{
+	const char *top = getenv("top_srcdir");
+	char path[1024], entry[128], *page = calloc(1, 1 << 17);
+	size_t i;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/man/gangway.ini.5",
+	    top != NULL ? top : ".");
+	f = fopen(path, "r");
+	if (ok(f != NULL, "the manual is there")) {
+		ok(fread(page, 1, (1 << 17) - 1, f) > 0, "and is read");
+		fclose(f);
+	}
+	for (i = 0; i < SETTING_COUNT; i++) {
+		snprintf(entry, sizeof(entry), "\n.It Ic %s Pq ",
+		    setting_info((enum setting)i)->name);
+		ok(strstr(page, entry) != NULL, "%s is in the manual",
+		    setting_info((enum setting)i)->name);
+	}
+	free(page);
+}
+
 static void
 test_names(void)
 {
@@ -396,5 +421,6 @@ main(void)
 	test_request_timeout();
 	test_names();
 	test_table();
+	test_manual();
 	return tap_done();
 }
