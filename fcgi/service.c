@@ -103,7 +103,7 @@ static int
 service_set(void *arg, const char *name, const char *value, char **why)
 {
 	struct service_conf *conf = arg;
-	enum setting id = setting_find(name);
+	enum setting id = setting_find_global(name);
 
 	if (id == SETTING_COUNT)
 		return 0;	/* its file may have names of its own */
@@ -115,7 +115,7 @@ service_set_list(void *arg, const char *name, const char *const *items,
     size_t n, char **why)
 {
 	struct service_conf *conf = arg;
-	enum setting id = setting_find(name);
+	enum setting id = setting_find_global(name);
 
 	if (id == SETTING_COUNT)
 		return 0;
@@ -126,7 +126,7 @@ service_set_list(void *arg, const char *name, const char *const *items,
 static int
 service_type(const char *name)
 {
-	enum setting id = setting_find(name);
+	enum setting id = setting_find_global(name);
 
 	return id == SETTING_COUNT ? -1 : (int)setting_info(id)->type;
 }

@@ -215,6 +215,17 @@ turned(void *arg)
 
 /* --- before it serves */
 
+/* 0 stands for `none` in the settings, for `usual` in what gunicorn does. */
+static size_t
+limit(const struct settings *set, enum setting id, size_t usual, size_t most)
+{
+	size_t n = (size_t)settings_int(set, id);
+
+	if (n == 0)
+		n = usual;
+	return n < most ? n : most;
+}
+
 static int
 wire_settings(struct serving *s)
 {
@@ -228,9 +239,10 @@ wire_settings(struct serving *s)
 	c->limits = (struct http_limits){
 		.request_line = (size_t)settings_int(set,
 		    SET_limit_request_line),
-		.fields = (size_t)settings_int(set, SET_limit_request_fields),
-		.field_size = (size_t)settings_int(set,
-		    SET_limit_request_field_size),
+		.fields = limit(set, SET_limit_request_fields,
+		    HTTP_HEADERS_MAX, HTTP_HEADERS_MAX),
+		.field_size = limit(set, SET_limit_request_field_size, 8190,
+		    SIZE_MAX),
 		.obsolete_folding = settings_bool(set,
 		    SET_permit_obsolete_folding),
 		.strip_spaces = settings_bool(set, SET_strip_header_spaces),

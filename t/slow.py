@@ -15,7 +15,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from server import (IS_GANGWAY, Broken, Fcgi, Http, Server, connect,
-                    fcgi_request, nginx_params, pss_kb, request, tree)
+                    fcgi_request, nginx_params, pss_kb, request, tree,
+                    wait_for)
 from tap import attempt, done, guard, note, ok
 
 # Twice the 100 ms that the server owes: the machine is shared.
