@@ -22,7 +22,7 @@ struct acceptor {
 	uv_poll_t		 poll;
 	struct net		*net;
 	const struct listener	*listener;
-	size_t			 slot;		/* whose socket; SIZE_MAX: all's */
+	size_t			 slot;		/* SIZE_MAX: all workers' */
 	int			 fd;
 	bool			 mine;		/* to be watched now */
 	bool			 on;

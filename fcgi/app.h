@@ -49,10 +49,10 @@ struct var {
 struct app_request {
 	const struct var *vars;
 	size_t		 nvars;
-	uint64_t	 body_length;	/* bytes of the body, all of them here */
+	uint64_t	 body_length;	/* all of the body is here */
 	bool		 https;		/* wsgi.url_scheme */
-	bool		 has_body;	/* a body was announced (it may be empty) */
-	void		*app;		/* the application's own, NULL at start */
+	bool		 has_body;	/* one was announced, perhaps empty */
+	void		*app;		/* the application's own */
 };
 
 struct header {
@@ -158,7 +158,7 @@ struct app_kind {
 	void		(*after_fork_child)(void);
 
 	/* A caller thread's own state (thread 0 has it from start()). */
-	void		*(*thread_new)(void);	/* on the thread; NULL: no memory */
+	void		*(*thread_new)(void);	/* on it; NULL: no memory */
 	void		(*thread_free)(void *);
 	/* Take and let go of what only one thread may hold (the GIL).
 	 * `thread` is thread_new()'s, NULL for thread 0. */

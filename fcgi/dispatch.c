@@ -41,7 +41,7 @@ struct dispatch {
 	struct request		*ready, **ready_end;
 	struct request		*done;
 	struct request		**run;		/* what each thread runs */
-	bool			 blocked;	/* the leader waits in the loop */
+	bool			 blocked;	/* the leader waits there */
 	uint64_t		 slow_until_ns;
 	int64_t			 average_ns;	/* of a call */
 	int64_t			 waited_ns;	/* of it, not on a CPU */

@@ -36,7 +36,7 @@ struct program {
 	const struct app_kind	*python;	/* at hand, or NULL */
 	const struct app_kind	*kind;
 	bool			 inside;	/* an interpreter runs us */
-	bool			 started;	/* the kind is, in this process */
+	bool			 started;	/* the kind is, in here */
 	bool			 loaded;
 	struct app_config	 config;
 	struct listeners	 listeners;

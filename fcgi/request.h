@@ -104,7 +104,7 @@ struct request {
 	struct body	 body;
 	struct response	 rs;
 
-	uint64_t	 began_ns;	/* application called; CLOCK_MONOTONIC */
+	uint64_t	 began_ns;	/* the call; CLOCK_MONOTONIC */
 	_Atomic uint64_t progress_ms;	/* the application last did something */
 	char		 inline_arena[REQUEST_INLINE];
 	struct var	 inline_vars[REQUEST_VARS];

@@ -20,7 +20,10 @@ enum place_state {
 };
 
 /* What a worker asks of the manager (bits). */
-enum { WANT_RETIRE = 1 /* max_requests */, WANT_KILL = 2 /* a thread is stuck */ };
+enum {
+	WANT_RETIRE = 1,	/* max_requests is reached */
+	WANT_KILL = 2		/* a thread is stuck */
+};
 
 struct place {
 	/* the manager's */

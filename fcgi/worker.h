@@ -25,7 +25,7 @@ struct worker {
 	pid_t			 manager;	/* 0: nobody manages us */
 	const struct app_kind	*kind;
 	struct app_config	*config;	/* filled from the settings */
-	bool			 loaded;	/* preload: kind->load() is done */
+	bool			 loaded;	/* kind->load() is done */
 	bool			 started;	/* kind->start() is done */
 	bool			 usr1_leaves;	/* as libfcgi's programs do */
 	unsigned long		 max_requests;	/* jitter drawn, 0: no limit */

@@ -16,12 +16,12 @@ AM_TESTS_ENVIRONMENT = \
 	export LSAN_OPTIONS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-C_TESTS  = t/access.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
+C_TESTS  = t/access.t t/cgi.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
 	t/fuzz_chunks.t t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t \
 	t/host.t t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
 	t/manager.t t/native.t t/pidfile.t t/record.t t/resources.t \
 	t/settings.t t/trust.t
-SH_TESTS = t/deploy.sh t/man.sh
+SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
 PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/example.py t/native_server.py
 if PYTHON
@@ -40,6 +40,8 @@ t_host_t_SOURCES     = %D%/host.c
 t_host_t_LDADD       = t/libtap.a fcgi/libbase.la
 t_manager_t_SOURCES  = %D%/manager.c
 t_manager_t_LDADD    = t/libtap.a fcgi/libserver.la
+t_cgi_t_SOURCES      = %D%/cgi.c
+t_cgi_t_LDADD        = t/libtap.a fcgi/libserver.la
 
 check_PROGRAMS += $(C_TESTS)
 

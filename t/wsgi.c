@@ -546,7 +546,8 @@ test_signals(void)
 {
 	call_app("handlers", NULL, NULL);
 	(void)shim_call(&fake);
-	ok(strstr(fake.sink.p, "SIG_") != NULL, "INT is not Python's: %s", fake.sink.p);
+	ok(strstr(fake.sink.p, "SIG_") != NULL, "INT is not Python's: %s",
+	    fake.sink.p);
 	shim_kind->enter(NULL);
 	ok(shim_kind->signals() == 0, "no signals: go on");
 	(void)raise(SIGUSR1);

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Folders include only what is below them: conf < fcgi < shim. Named
+# exceptions: fcgi/kind.c puts the kinds of application together, and the
+# extension module is the whole program in one object.
+. "${top_srcdir:=.}/t/tap.sh"
+cd "$top_srcdir" || exit 1
+# uses PATTERN FILE...: the includes of ours that match.
+uses() {
+	pattern=$1; shift
+	grep -nE "^#[[:space:]]*include \"($pattern)" "$@" /dev/null
+}
+is "conf includes only conf" "$(uses '(fcgi|shim|t)/' conf/*.[ch])" ""
+is "fcgi never includes shim" "$(uses '(shim|t)/' \
+	$(find fcgi -name '*.[ch]' ! -path fcgi/kind.c))" ""
+is "shim includes no server header but app.h" "$(grep -nE \
+	'^#include "(conf|fcgi|t)/' $(find shim -name '*.[ch]') |
+	grep -v '"fcgi/app.h"' |
+	grep -v '^shim/python/extension.c:.*"fcgi/program.h"')" ""
+is "the wire knows no sockets" "$(grep -nE \
+	'\b(socket|accept4?|recv|send|sendmsg|uv_[a-z_]+)\(' \
+	$(ls fcgi/wire/*.c | grep -v llhttp_))" ""
+is "conf never logs or exits" "$(grep -nE '\b(log_[a-z]+|exit|_exit|err|errx)\(' \
+	conf/*.c)" ""
+done_tests
