@@ -259,6 +259,7 @@ wire_settings(struct serving *s)
 	    strcmp(map, "refuse") == 0 ? HEADER_REFUSE :
 	    strcmp(map, "dangerous") == 0 ? HEADER_DANGEROUS :
 	    HEADER_DROP;
+	c->no_keep = settings_int(set, SET_keepalive) == 0;
 	c->body_max = (uint64_t)settings_int(set, SET_limit_request_body);
 	c->secure_headers = settings_list(set, SET_secure_scheme_headers,
 	    &c->nsecure);

@@ -442,6 +442,22 @@ def test_forwarded(klass):
             is_(r.status, 400, klass + ": contradictory schemes")
 
 
+def test_keepalive(klass):
+    with Server("echo:application", "-k", klass, "--keep-alive",
+                "0") as s, s.http() as c:
+        r = c.get("/")
+        ok(r["connection"] == "close" and c.at_end(),
+           klass + ": keepalive 0 keeps nothing", repr(r))
+    with Server("echo:application", "-k", klass, "--keep-alive",
+                "1") as s, s.http(timeout=5) as c:
+        c.get("/")
+        t0 = time.monotonic()
+        ok(c.get("/").status == 200 and c.at_end(),
+           klass + ": an idle connection is closed")
+        took = time.monotonic() - t0
+        ok(0.9 < took < 3, klass + ": after keepalive seconds", took)
+
+
 def test_echo(klass):
     calls = tmpdir() + "/calls"
     with Server("echo:application", "-k", klass, "--threads", "4",
@@ -662,6 +678,7 @@ def main():
         attempt(test_stream, klass)
         attempt(test_validated, klass)
         attempt(test_forwarded, klass)
+        attempt(test_keepalive, klass)
     done()
 
 

@@ -220,7 +220,7 @@ fill_request(struct request *rq, const struct wire_config *c,
 		return -1;
 	}
 	rq->minor = (uint8_t)h->minor;
-	rq->keep = h->keep_alive;
+	rq->keep = h->keep_alive && !c->no_keep;
 	rq->head_only = str_is(h->method, "HEAD");
 	(void)request_var(rq, VAR_REQUEST_METHOD, STR("REQUEST_METHOD"),
 	    keep(rq, h->method));

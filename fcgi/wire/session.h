@@ -27,6 +27,7 @@ struct peer {
 /* The settings that the wire needs; one per worker, read-only. */
 struct wire_config {
 	struct http_limits limits;
+	bool		 no_keep;	/* keepalive is 0 */
 	uint64_t	 body_max;	/* limit_request_body, 0: none */
 	const char	*const *secure_headers;	/* "X-FORWARDED-PROTO:https" */
 	size_t		 nsecure;
