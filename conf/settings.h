@@ -13,43 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum setting {
-#define SETTING(id, ...) SET_##id,
-#include "conf/settings.def"
-#undef SETTING
-	SETTING_COUNT
-};
-#define SET_app	SET_wsgi_app	/* our name for it */
-
-enum setting_type {
-	TYPE_INT,	/* whole number, 0 or more; decimal, 0x, 0o */
-	TYPE_BOOL,	/* true/false 1/0 yes/no on/off */
-	TYPE_STRING,
-	TYPE_LIST,	/* several strings; from text: split at commas */
-	TYPE_DICT,	/* NAME:VALUE pairs, kept as a list of "NAME:VALUE" */
-	TYPE_HOOK,	/* a Python callable; in an INI, a command */
-};
-
-enum {
-	SETTING_IN_FORCE	= 1 << 0,  /* this version acts on it */
-	SETTING_PROTECTS	= 1 << 1,  /* refused while not in force */
-	SETTING_FLAG_NEGATES	= 1 << 2,  /* its flag turns it off */
-	SETTING_REPEAT		= 1 << 3,  /* its flag adds one item */
-	SETTING_OCTAL		= 1 << 4,  /* 0022 is octal */
-	SETTING_HOSTS		= 1 << 5,  /* the host decides it, not we */
-	SETTING_HOST_ASKS	= 1 << 6,  /* under a host: only when meant */
-	SETTING_NO_PYTHON	= 1 << 7,  /* no global of a gunicorn.conf.py */
-	SETTING_NOT_EMPTY	= 1 << 8   /* a list with an item at least */
-};
-
-/* What the items of a list must be. */
-enum setting_check {
-	CHECK_NONE,
-	CHECK_IPS,	/* an address, a network without host bits, or * */
-	CHECK_PAIRS	/* NAME=VALUE */
-};
-
-enum { SECONDS_MAX = 100000000 };	/* three years */
+#include "conf/table.h"
 
 /* Where a value comes from; a higher one wins. */
 enum settings_rank {
@@ -67,25 +31,6 @@ enum settings_rank {
 
 struct settings;
 
-/* What the table says of a setting; all strings live as long as the program. */
-struct setting_info {
-	const char		*name;		/* gunicorn's, or ours */
-	enum setting_type	 type;
-	const char		*group;		/* heading for people */
-	const char		*flags;		/* "-w --workers", or "" */
-	const char		*metavar;	/* for --help */
-	const char		*fallback;	/* default, NULL: unset */
-	const char		*help;		/* one line */
-	unsigned int		 traits;	/* SETTING_* above */
-	long			 min, max;	/* of a TYPE_INT */
-	const char		*oneof;		/* the words it may be */
-	const char		*synonyms;	/* "other=word", lower case */
-	const char		*possible;	/* those of oneof in force */
-	const char		*bare;		/* its flag without a value */
-	const char		*alias;		/* other name, not in Python */
-	enum setting_check	 check;
-};
-
 /* The built-in defaults; what is set next has RANK_COMMAND. NULL when
  * memory is out. */
 struct settings	*settings_new(void);
@@ -93,16 +38,6 @@ struct settings	*settings_copy(const struct settings *);
 void		 settings_free(struct settings *);
 /* The rank of what is set from now on. */
 void		 settings_from(struct settings *, enum settings_rank);
-
-const struct setting_info *setting_info(enum setting);
-/* The setting of that name or alias ("worker_class"), or SETTING_COUNT.
- * A dash counts as an underscore. */
-enum setting	 setting_find(const char *name);
-/* The same for a global of a gunicorn.conf.py: gunicorn's exact names, and
- * those of ours that nobody uses for something else there. */
-enum setting	 setting_find_global(const char *name);
-/* The known name nearest to a misspelt one, or NULL when none is near. */
-const char	*setting_suggest(const char *name);
 
 /*
  * Set from text, checked by the setting's own rule. `source` is what the

@@ -2,11 +2,11 @@
 #include "config.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "conf/settings.h"
 #include "conf/table.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conf/settings.h"
+#include "conf/table.h"
 #include "conf/value.h"
 #include "conf/why.h"
 

@@ -33,7 +33,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/body.c %D%/body.h \
 	%D%/buffer.c %D%/buffer.h \
 	%D%/connection.c %D%/connection.h \
-	%D%/dispatch.c %D%/dispatch.h \
+	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
 	%D%/generation.c %D%/generation.h \
 	%D%/handoff.c %D%/handoff.h \
 	%D%/kind.c %D%/kind.h \

@@ -10,61 +10,7 @@
 #ifndef FCGI_SLOT_H
 #define FCGI_SLOT_H
 
-#include <signal.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
-
-#define SLOT_NONE	((size_t)-1)
-
-struct generation;
-struct manager_config;
-struct scoreboard;
-
-enum proc_state {
-	PROC_NONE,
-	PROC_BOOTING,
-	PROC_READY,
-	PROC_STUCK,	/* has a lost thread; the rest may finish */
-	PROC_LEAVING,	/* was told to, or does so by itself */
-	PROC_ABORTED,	/* SIGABRT was sent */
-	PROC_KILLED	/* SIGKILL was sent */
-};
-
-/* One worker process, at the index of its place on the board. */
-struct proc {
-	enum proc_state	 state;
-	pid_t		 pid;
-	size_t		 slot;
-	unsigned int	 generation;
-	uint64_t	 since;		/* READY since */
-	uint64_t	 deadline;	/* of the next harder step, 0: none */
-	bool		 replace;	/* wants a successor */
-};
-
-struct slot {
-	size_t		 serving, coming;	/* places or SLOT_NONE */
-	uint64_t	 retry_at;
-	unsigned int	 failures;	/* early deaths in a row */
-};
-
-/* All workers; zero but for what crew_init() sets. */
-struct crew {
-	const struct manager_config *config;
-	struct scoreboard *board;
-	struct generation *all, *current;	/* the manager's */
-	struct proc	*procs;
-	struct slot	*slots;
-	size_t		 places;	/* of both arrays and of the board */
-	size_t		 wanted;	/* slots to be filled */
-	size_t		 last;		/* place given out last */
-	uint64_t	 grace_ms, timeout_ms;
-	uint64_t	 ticked, amnesty;
-	sigset_t	*mask;		/* signals as they were before us */
-	int		 bell;		/* not the worker's business */
-	bool		 ever_ready;
-};
+#include "fcgi/crew.h"
 
 /* Room for `places` processes. 0 or -1 with errno. */
 int	 crew_init(struct crew *, size_t places);

@@ -14,11 +14,10 @@
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/app.h"
+#include "fcgi/crew.h"
 #include "fcgi/generation.h"
 #include "fcgi/log.h"
-#include "fcgi/manager.h"
 #include "fcgi/scoreboard.h"
-#include "fcgi/slot.h"
 #include "fcgi/spawn.h"
 #include "fcgi/worker.h"
 

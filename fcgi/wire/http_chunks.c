@@ -5,7 +5,7 @@
 
 #include <llhttp.h>
 
-#include "fcgi/wire/http_text.h"
+#include "fcgi/wire/http_head.h"
 
 enum {
 	CHUNK_LINE_MAX = 1024,		/* a size with its extensions */
@@ -190,9 +190,9 @@ data_feed(struct http_chunks *c, const char *p, size_t n)
 static bool
 name_forbidden(struct str name)
 {
-	return str_is(name, "Host") || str_is(name, "Content-Length") ||
-	    str_is(name, "Transfer-Encoding") || str_is(name, "Trailer") ||
-	    str_is(name, "Authorization") || str_is(name, "TE");
+	return text_is(name, "Host") || text_is(name, "Content-Length") ||
+	    text_is(name, "Transfer-Encoding") || text_is(name, "Trailer") ||
+	    text_is(name, "Authorization") || text_is(name, "TE");
 }
 
 static int

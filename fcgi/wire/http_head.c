@@ -4,7 +4,7 @@
 
 #include <llhttp.h>
 
-#include "fcgi/wire/http_text.h"
+#include "fcgi/wire/http_head.h"
 
 /* Fields of which a second one is refused, and words of Connection. */
 enum {
@@ -80,7 +80,7 @@ method_check(struct reader *r, char *p, size_t n)
 			if (p[i] >= 'a' && p[i] <= 'z')
 				p[i] = (char)(p[i] - 'a' + 'A');
 	r->h.method = (struct str){ p, n };
-	if (str_is(r->h.method, "CONNECT"))
+	if (text_is(r->h.method, "CONNECT"))
 		return http_refuse(r->no, 501, "CONNECT is for proxies");
 	return 0;
 }
@@ -132,7 +132,7 @@ target_check(struct reader *r, const char *p, size_t n)
 		return http_refuse(r->no, 400, "bad byte in the target");
 	h->target = (struct str){ p, n };
 	if (*p == '*') {
-		if (n != 1 || !str_is(h->method, "OPTIONS"))
+		if (n != 1 || !text_is(h->method, "OPTIONS"))
 			return http_refuse(r->no, 400, "bad request target");
 	} else if (*p != '/' && authority_take(r, &p, end) == -1)
 		return -1;
@@ -299,7 +299,7 @@ field_coding(struct reader *r)
 		return -1;
 	if (r->h.minor == 0)
 		return http_refuse(r->no, 400, "Transfer-Encoding in HTTP/1.0");
-	if (!str_is(r->value, "chunked")) {
+	if (!text_is(r->value, "chunked")) {
 		/* Chunked must be the last coding, and is the only one. */
 		if (r->value.n == 0 || (r->value.n >= sizeof(word) - 1 &&
 		    strncasecmp(r->value.p, word, sizeof(word) - 1) == 0))
@@ -325,9 +325,9 @@ field_connection(struct reader *r)
 		while (word.n > 0 && (p[word.n - 1] == ' ' ||
 		    p[word.n - 1] == '\t'))
 			word.n--;
-		if (str_is(word, "close"))
+		if (text_is(word, "close"))
 			r->seen |= SEEN_CLOSE;
-		else if (str_is(word, "keep-alive"))
+		else if (text_is(word, "keep-alive"))
 			r->seen |= SEEN_KEEP_ALIVE;
 	}
 }
@@ -337,7 +337,7 @@ field_expect(struct reader *r)
 {
 	if (r->h.minor == 0)
 		return 0;
-	if (!str_is(r->value, "100-continue"))
+	if (!text_is(r->value, "100-continue"))
 		return http_refuse(r->no, 417, "unknown Expect");
 	r->h.expect = true;
 	return 0;
@@ -374,35 +374,35 @@ field_read(struct reader *r)
 		if ((take = field_underscore(r)) != 1)
 			return take;
 		/* These frame the body; nobody may set them by an alias. */
-		return !str_is(r->name, "Content_Length") &&
-		    !str_is(r->name, "Transfer_Encoding");
+		return !text_is(r->name, "Content_Length") &&
+		    !text_is(r->name, "Transfer_Encoding");
 	}
 	switch (r->name.n) {
 	case 4:
-		if (str_is(r->name, "Host") && field_host(r) == -1)
+		if (text_is(r->name, "Host") && field_host(r) == -1)
 			return -1;
 		break;
 	case 5:		/* HTTP_PROXY means something else to programs */
-		return !str_is(r->name, "Proxy");
+		return !text_is(r->name, "Proxy");
 	case 6:
-		if (str_is(r->name, "Expect") && field_expect(r) == -1)
+		if (text_is(r->name, "Expect") && field_expect(r) == -1)
 			return -1;
 		break;
 	case 10:
-		if (str_is(r->name, "Connection"))
+		if (text_is(r->name, "Connection"))
 			field_connection(r);
 		break;
 	case 12:
-		if (str_is(r->name, "Content-Type") &&
+		if (text_is(r->name, "Content-Type") &&
 		    once(r, SEEN_TYPE, "second Content-Type") == -1)
 			return -1;
 		break;
 	case 14:
-		if (str_is(r->name, "Content-Length") && field_length(r) == -1)
+		if (text_is(r->name, "Content-Length") && field_length(r) == -1)
 			return -1;
 		break;
 	case 17:
-		if (str_is(r->name, "Transfer-Encoding") &&
+		if (text_is(r->name, "Transfer-Encoding") &&
 		    field_coding(r) == -1)
 			return -1;
 		break;

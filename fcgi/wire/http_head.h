@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "fcgi/app.h"
+#include "fcgi/wire/http_text.h"
 
 enum { HTTP_HEADERS_MAX = 1024 };	/* whatever the settings say */
 
@@ -49,12 +50,6 @@ struct http_head {
 	struct str	 host;			/* p NULL: absent (1.0 only) */
 };
 
-/* Why a request is refused: a status and one line for the log. */
-struct http_refusal {
-	int		 status;	/* 400, 417, 431, 501, 505 ... */
-	const char	*why;
-};
-
 /* Where the head in p[0..n) ends: its length with the empty line, or 0
  * when more is needed. `from` is how much was looked at before. */
 size_t	 http_head_end(const char *p, size_t n, size_t from);
@@ -70,10 +65,6 @@ size_t	 http_head_end(const char *p, size_t n, size_t from);
 int	 http_head_decode(struct http_head *, char *p, size_t n,
 	    const struct http_limits *, bool trusted, struct http_refusal *no);
 
-/* Undo %XX of a path into out (room for n bytes). Bytes written, -1 when an
- * escape is broken or is %00. */
-ssize_t	 http_path_decode(char *out, const char *p, size_t n);
-
 /*
  * The chunked coding (RFC 9112 section 7.1), bit by bit. on_data gets the
  * body's bytes; what it returns when not 0 stops the decoding (no->status is
@@ -87,8 +78,5 @@ void	 http_chunks_free(struct http_chunks *);
 ssize_t	 http_chunks_feed(struct http_chunks *, const char *p, size_t n,
 	    int (*on_data)(void *arg, const char *, size_t), void *arg,
 	    bool *done, struct http_refusal *no);
-
-/* The standard phrase for a status ("Not Found"), "" when unknown. */
-const char *http_reason(int status);
 
 #endif

@@ -8,8 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <strings.h>
-
-#include "fcgi/wire/http_head.h"
+#include <sys/types.h>
 
 enum {
 	HTTP_TOKEN = 1,		/* RFC 9110 section 5.6.2 */
@@ -27,8 +26,14 @@ http_is(char c, unsigned int class)
 	return http_class[(unsigned char)c] & class;
 }
 
+/* Why a request is refused: a status and one line for the log. */
+struct http_refusal {
+	int		 status;	/* 400, 417, 431, 501, 505 ... */
+	const char	*why;
+};
+
 /* Is s the word w (in any case)? w must be a literal. */
-#define str_is(s, w)	((s).n == sizeof(w) - 1 && \
+#define text_is(s, w)	((s).n == sizeof(w) - 1 && \
 	strncasecmp((s).p, (w), sizeof(w) - 1) == 0)
 
 /* Fill in a refusal; always -1. */
@@ -39,5 +44,12 @@ http_refuse(struct http_refusal *no, int status, const char *why)
 	no->why = why;
 	return -1;
 }
+
+/* Undo %XX of a path into out (room for n bytes). Bytes written, -1 when an
+ * escape is broken or is %00. */
+ssize_t	 http_path_decode(char *out, const char *p, size_t n);
+
+/* The standard phrase for a status ("Not Found"), "" when unknown. */
+const char *http_reason(int status);
 
 #endif

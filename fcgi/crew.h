@@ -1,0 +1,82 @@
+/*
+ * What the parts of the manager share: all workers, and what they are made
+ * from. Data only.
+ */
+#ifndef FCGI_CREW_H
+#define FCGI_CREW_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct app_config;
+struct app_kind;
+struct generation;
+struct listeners;
+struct scoreboard;
+struct settings;
+
+struct manager_config {
+	struct settings		*settings;	/* replaced whole at HUP */
+	struct listeners	*listeners;
+	const struct app_kind	*kind;
+	struct app_config	*config;	/* what the kind was started
+						   with, or will be */
+	bool			 started;	/* kind->start() done here */
+	bool			 loaded;	/* preload done here */
+	bool			 usr1_leaves;	/* fd 0 is the socket: as
+						   libfcgi's programs do */
+	/* Read all sources again; NULL with the reason logged. */
+	struct settings		*(*reload)(void *arg);
+	void			*arg;
+};
+
+#define SLOT_NONE	((size_t)-1)
+
+enum proc_state {
+	PROC_NONE,
+	PROC_BOOTING,
+	PROC_READY,
+	PROC_STUCK,	/* has a lost thread; the rest may finish */
+	PROC_LEAVING,	/* was told to, or does so by itself */
+	PROC_ABORTED,	/* SIGABRT was sent */
+	PROC_KILLED	/* SIGKILL was sent */
+};
+
+/* One worker process, at the index of its place on the board. */
+struct proc {
+	enum proc_state	 state;
+	pid_t		 pid;
+	size_t		 slot;
+	unsigned int	 generation;
+	uint64_t	 since;		/* READY since */
+	uint64_t	 deadline;	/* of the next harder step, 0: none */
+	bool		 replace;	/* wants a successor */
+};
+
+struct slot {
+	size_t		 serving, coming;	/* places or SLOT_NONE */
+	uint64_t	 retry_at;
+	unsigned int	 failures;	/* early deaths in a row */
+};
+
+/* All workers; zero but for what crew_init() sets. */
+struct crew {
+	const struct manager_config *config;
+	struct scoreboard *board;
+	struct generation *all, *current;	/* the manager's */
+	struct proc	*procs;
+	struct slot	*slots;
+	size_t		 places;	/* of both arrays and of the board */
+	size_t		 wanted;	/* slots to be filled */
+	size_t		 last;		/* place given out last */
+	uint64_t	 grace_ms, timeout_ms;
+	uint64_t	 ticked, amnesty;
+	sigset_t	*mask;		/* signals as they were before us */
+	int		 bell;		/* not the worker's business */
+	bool		 ever_ready;
+};
+
+#endif
