@@ -17,7 +17,8 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 C_TESTS  = t/access.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
-	t/fuzz_chunks.t t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t \
+	t/fuzz_chunks.t t/fuzz_fastcgi.t t/fuzz_http.t t/fuzz_http_head.t \
+	t/fuzz_ini.t t/fuzz_record.t \
 	t/host.t t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
 	t/manager.t t/native.t t/pidfile.t t/record.t t/resources.t \
 	t/settings.t t/trust.t
@@ -61,6 +62,9 @@ t_record_t_LDADD      = t/libtap.a fcgi/libwire.la
 t_http_head_t_SOURCES = %D%/http_head.c
 t_http_head_t_LDADD   = t/libtap.a fcgi/libwire.la
 
+# --- requests and responses
+REQUEST_LIBS = fcgi/librequest.la fcgi/libbase.la fcgi/libwire.la
+
 # --- what the server stands on
 t_log_t_SOURCES      = %D%/log.c
 t_log_t_LDADD        = t/libtap.a fcgi/libbase.la
@@ -98,10 +102,18 @@ t_fuzz_cgi_head_t_LDADD     = t/libtap.a shim/libcgihead.la
 t_fuzz_ini_t_SOURCES        = %D%/fuzz_ini.c %D%/fuzz_replay.c
 t_fuzz_ini_t_CPPFLAGS       = $(AM_CPPFLAGS) -DCORPUS='"ini"'
 t_fuzz_ini_t_LDADD          = t/libtap.a conf/libconf.la
+t_fuzz_fastcgi_t_SOURCES    = %D%/fuzz_fastcgi.c %D%/fuzz_session.h \
+	%D%/fuzz_replay.c
+t_fuzz_fastcgi_t_CPPFLAGS   = $(AM_CPPFLAGS) -DCORPUS='"fastcgi"'
+t_fuzz_fastcgi_t_LDADD      = t/libtap.a $(REQUEST_LIBS)
+t_fuzz_http_t_SOURCES       = %D%/fuzz_http.c %D%/fuzz_session.h \
+	%D%/fuzz_replay.c
+t_fuzz_http_t_CPPFLAGS      = $(AM_CPPFLAGS) -DCORPUS='"http"'
+t_fuzz_http_t_LDADD         = t/libtap.a $(REQUEST_LIBS)
 
 # Under --enable-fuzz the same targets are fuzzers: t/fuzz_record CORPUS...
 FUZZERS = t/fuzz_record t/fuzz_http_head t/fuzz_chunks t/fuzz_cgi_head \
-	t/fuzz_ini
+	t/fuzz_ini t/fuzz_fastcgi t/fuzz_http
 if FUZZ
 EXTRA_PROGRAMS += $(FUZZERS)
 t_fuzz_record_SOURCES    = %D%/fuzz_record.c
@@ -119,6 +131,12 @@ t_fuzz_cgi_head_LDFLAGS  = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_ini_SOURCES       = %D%/fuzz_ini.c
 t_fuzz_ini_LDADD         = conf/libconf.la
 t_fuzz_ini_LDFLAGS       = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fastcgi_SOURCES   = %D%/fuzz_fastcgi.c %D%/fuzz_session.h
+t_fuzz_fastcgi_LDADD     = $(REQUEST_LIBS)
+t_fuzz_fastcgi_LDFLAGS   = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_http_SOURCES      = %D%/fuzz_http.c %D%/fuzz_session.h
+t_fuzz_http_LDADD        = $(REQUEST_LIBS)
+t_fuzz_http_LDFLAGS      = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)

@@ -373,8 +373,9 @@ field_read(struct reader *r)
 	if (memchr(r->name.p, '_', r->name.n) != NULL) {
 		if ((take = field_underscore(r)) != 1)
 			return take;
-		/* These frame the body; nobody may set them by an alias. */
+		/* These say what the body is; nobody may by an alias. */
 		return !str_is(r->name, "Content_Length") &&
+		    !str_is(r->name, "Content_Type") &&
 		    !str_is(r->name, "Transfer_Encoding");
 	}
 	switch (r->name.n) {
