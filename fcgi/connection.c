@@ -33,7 +33,7 @@ release(struct connection *c)
 {
 	if (!c->closed || c->refs > 0)
 		return;
-	queue_clear(&c->queue);
+	sink_forget(c);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->drained);
 	free(c);
