@@ -15,13 +15,16 @@ AM_TESTS_ENVIRONMENT = \
 	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/t/lsan.supp:print_suppressions=0; \
 	export LSAN_OPTIONS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
+if SANITIZE
+AM_TESTS_ENVIRONMENT += T_SLOWER=4; export T_SLOWER;
+endif
 
-C_TESTS  = t/access.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
-	t/fuzz_chunks.t t/fuzz_fastcgi.t t/fuzz_http.t t/fuzz_http_head.t \
-	t/fuzz_ini.t t/fuzz_record.t \
-	t/host.t t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
-	t/manager.t t/native.t t/pidfile.t t/record.t t/resources.t \
-	t/settings.t t/trust.t
+C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi_head.t t/flags.t \
+	t/fuzz_cgi_head.t t/fuzz_chunks.t t/fuzz_fastcgi.t t/fuzz_http.t \
+	t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t t/host.t \
+	t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
+	t/manager.t t/native.t t/pidfile.t t/queue.t t/record.t \
+	t/request.t t/resources.t t/response.t t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/man.sh
 PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/example.py t/native_server.py
@@ -64,6 +67,16 @@ t_http_head_t_LDADD   = t/libtap.a fcgi/libwire.la
 
 # --- requests and responses
 REQUEST_LIBS = fcgi/librequest.la fcgi/libbase.la fcgi/libwire.la
+t_body_t_SOURCES     = %D%/body.c
+t_body_t_LDADD       = t/libtap.a $(REQUEST_LIBS)
+t_buffer_t_SOURCES   = %D%/buffer.c
+t_buffer_t_LDADD     = t/libtap.a $(REQUEST_LIBS)
+t_queue_t_SOURCES    = %D%/queue.c
+t_queue_t_LDADD      = t/libtap.a $(REQUEST_LIBS)
+t_request_t_SOURCES  = %D%/request.c
+t_request_t_LDADD    = t/libtap.a $(REQUEST_LIBS)
+t_response_t_SOURCES = %D%/response.c
+t_response_t_LDADD   = t/libtap.a $(REQUEST_LIBS)
 
 # --- what the server stands on
 t_log_t_SOURCES      = %D%/log.c
