@@ -55,8 +55,8 @@ fcgi_libserver_la_SOURCES = \
 	%D%/slot.c %D%/slot.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/worker.c %D%/worker.h
-fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la fcgi/libwire.la \
-	shim/libnative.la $(UV_LIBS)
+fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la \
+	fcgi/libwire.la shim/libnative.la $(UV_LIBS)
 
 bin_PROGRAMS += gangway
 gangway_SOURCES = %D%/main.c
