@@ -99,7 +99,8 @@ check_reuse(void)
 	(void)buffer_add(&rq->params, "params", 6, 100);
 	(void)buffer_add(&rq->rs.out, "out", 3, 100);
 	rq->keep = rq->head_only = rq->abandoned = rq->on_wire = true;
-	rq->gone = rq->rs.ended = rq->pub.https = true;
+	rq->rs.ended = rq->pub.https = true;
+	rq->gone = true;
 	rq->id = 9;
 	request_put(&pool, rq);
 	again = request_take(&pool);
