@@ -166,7 +166,9 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 # What it costs beside its peers; BENCH=--quick for a look.
 EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload
 t_bench_limit_SOURCES    = %D%/bench/limit.c
+t_bench_limit_LDADD      = $(BSD_LIBS)
 t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
+t_bench_fcgiload_LDADD   = $(BSD_LIBS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 bench: all t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) \
