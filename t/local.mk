@@ -26,10 +26,11 @@ C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi_head.t t/flags.t \
 	t/manager.t t/native.t t/pidfile.t t/queue.t t/record.t \
 	t/request.t t/resources.t t/response.t t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/man.sh
-PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/example.py t/native_server.py
+PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
+PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
+	t/slow.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
