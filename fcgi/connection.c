@@ -33,7 +33,7 @@ release(struct connection *c)
 {
 	if (!c->closed || c->refs > 0)
 		return;
-	queue_clear(&c->queue);
+	sink_forget(c);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->drained);
 	free(c);
@@ -183,7 +183,8 @@ abort_id(struct connection *c, uint16_t id)
 	if (rq == NULL)
 		return;
 	pthread_mutex_lock(&c->lock);
-	rq->abandoned = rq->gone = true;
+	rq->abandoned = true;
+	rq->gone = true;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
 	record_end(end, id, 0, RECORD_REQUEST_COMPLETE);

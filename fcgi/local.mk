@@ -1,6 +1,6 @@
 # llhttp is compiled from its Debian package, never copied.
 noinst_LTLIBRARIES += fcgi/libllhttp.la fcgi/libwire.la fcgi/libbase.la \
-	fcgi/libserver.la
+	fcgi/librequest.la fcgi/libserver.la
 fcgi_libllhttp_la_SOURCES  = %D%/wire/llhttp_state.c %D%/wire/llhttp_api.c
 fcgi_libllhttp_la_CPPFLAGS = $(LLHTTP_CPPFLAGS)
 fcgi_libllhttp_la_CFLAGS   = $(SAN_FLAGS)
@@ -28,10 +28,20 @@ fcgi_libbase_la_SOURCES = \
 	%D%/trust.c %D%/trust.h
 fcgi_libbase_la_LIBADD  = conf/libconf.la $(BSD_LIBS)
 
-fcgi_libserver_la_SOURCES = \
-	%D%/acceptor.c %D%/acceptor.h \
+# Requests and responses of all protocols; no sockets, no loop.
+fcgi_librequest_la_SOURCES = \
 	%D%/body.c %D%/body.h \
 	%D%/buffer.c %D%/buffer.h \
+	%D%/queue.c %D%/queue.h \
+	%D%/request.c %D%/request.h \
+	%D%/response.c %D%/response.h \
+	%D%/wire/cgi.c %D%/wire/cgi.h \
+	%D%/wire/fastcgi.c %D%/wire/fastcgi.h \
+	%D%/wire/http.c %D%/wire/http.h \
+	%D%/wire/session.h
+
+fcgi_libserver_la_SOURCES = \
+	%D%/acceptor.c %D%/acceptor.h \
 	%D%/connection.c %D%/connection.h \
 	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
 	%D%/generation.c %D%/generation.h \
@@ -40,20 +50,13 @@ fcgi_libserver_la_SOURCES = \
 	%D%/manager.c %D%/manager.h \
 	%D%/net.c %D%/net.h \
 	%D%/program.c %D%/program.h \
-	%D%/queue.c %D%/queue.h \
-	%D%/request.c %D%/request.h \
-	%D%/response.c %D%/response.h \
 	%D%/service.c %D%/service.h \
 	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \
 	%D%/spawn.c %D%/spawn.h \
-	%D%/wire/cgi.c %D%/wire/cgi.h \
-	%D%/wire/fastcgi.c %D%/wire/fastcgi.h \
-	%D%/wire/http.c %D%/wire/http.h \
-	%D%/wire/session.h \
 	%D%/worker.c %D%/worker.h
-fcgi_libserver_la_LIBADD  = fcgi/libbase.la fcgi/libwire.la \
-	shim/libnative.la $(UV_LIBS)
+fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la \
+	fcgi/libwire.la shim/libnative.la $(UV_LIBS)
 
 bin_PROGRAMS += gangway
 gangway_SOURCES = %D%/main.c

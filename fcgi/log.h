@@ -35,7 +35,8 @@ int	 log_fd(void);
 
 void	 log_line(enum log_level, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
-void	 log_vline(enum log_level, const char *fmt, va_list);
+void	 log_vline(enum log_level, const char *fmt, va_list)
+	    __attribute__((format(printf, 2, 0)));
 /* Text of several lines (a traceback), each escaped, as one write. */
 void	 log_text(enum log_level, const char *first, const char *, size_t);
 

@@ -257,6 +257,7 @@ run_alone(struct program *p)
 		.started = p->started, .loaded = p->loaded,
 		.usr1_leaves = true,
 	};
+	int status;
 
 	if ((board = scoreboard_new(1)) == NULL) {
 		log_error("Cannot make the scoreboard: %s", strerror(errno));
@@ -264,7 +265,9 @@ run_alone(struct program *p)
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
-	return worker_run(&w);
+	status = worker_run(&w);
+	listeners_close(&p->listeners, false);
+	return status;
 }
 
 static int

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -140,6 +141,7 @@ request_mem(struct request *rq, size_t n)
 {
 	char *p = rq->arena + rq->arena_used;
 
+	assert(n <= rq->arena_cap - rq->arena_used);
 	rq->arena_used += n;
 	return p;
 }
@@ -157,6 +159,14 @@ vars_grow(struct request *rq)
 	rq->vars = v;
 	rq->vars_cap = REQUEST_VARS_MAX;
 	return 0;
+}
+
+int
+request_room(struct request *rq, size_t n)
+{
+	if (rq->nvars + n <= rq->vars_cap)
+		return 0;
+	return rq->nvars + n <= REQUEST_VARS_MAX ? vars_grow(rq) : -1;
 }
 
 int

@@ -126,6 +126,8 @@ void		 request_pool_done(struct request_pool *);
 int		 request_reserve(struct request *, size_t n);
 /* The next n bytes of the arena (which was reserved large enough). */
 char		*request_mem(struct request *, size_t n);
+/* Make room for n more variables, which then cannot fail. 0 or -1. */
+int		 request_room(struct request *, size_t n);
 /* Add a variable whose bytes stay valid. 0, or -1 past REQUEST_VARS_MAX. */
 int		 request_var(struct request *, enum var_id, struct str name,
 		    struct str value);

@@ -311,7 +311,7 @@ transmit(struct request *rq, const void *p, size_t n, bool last)
 		r = frame(rq, &b, rs->out.p, rs->out.n, p, n);
 	else {
 		batch_add(&b, rs->out.p, rs->out.n);
-		r = frame(rq, &b, NULL, 0, p, n);
+		r = frame(rq, &b, "", 0, p, n);
 	}
 	if (last) {
 		batch_add(&b, tail, rq->wire->end(rq, tail));
@@ -349,6 +349,8 @@ response_body(struct request *rq, const void *p, size_t n, unsigned int flags)
 	rs->sent += n;
 	if (n == 0 && !last && rs->out.n == 0)
 		return SEND_OK;
+	if (n == 0)
+		p = "";		/* the caller's may be NULL */
 	return transmit(rq, p, n, last);
 }
 

@@ -171,6 +171,23 @@ sink_broken(struct connection *c)
 }
 
 void
+sink_forget(struct connection *c)
+{
+	struct connection **p;
+
+	pthread_mutex_lock(&c->net->todo_lock);
+	for (p = &c->net->todo; c->in_todo && *p != NULL;
+	    p = &(*p)->next_todo)
+		if (*p == c) {
+			*p = c->next_todo;
+			c->in_todo = false;
+			break;
+		}
+	pthread_mutex_unlock(&c->net->todo_lock);
+	queue_clear(&c->queue);
+}
+
+void
 sink_break(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);

@@ -17,6 +17,8 @@ bool	 sink_broken(struct connection *);
 /* Loop's: watch for room, for as long as there is something queued. */
 void	 sink_watch(struct connection *);
 void	 sink_unwatch(struct connection *);
+/* Loop's: it goes away; nobody can queue any more. */
+void	 sink_forget(struct connection *);
 /* Loop's: no more writes; wakes who waits. */
 void	 sink_break(struct connection *);
 

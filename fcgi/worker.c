@@ -38,8 +38,9 @@ struct serving {
 	bool			 retiring;
 };
 
-/* What signals asked for; handlers do nothing else. */
-static volatile sig_atomic_t want_leave, want_quit, want_reopen;
+/* What signals asked for; handlers do nothing else. They run on the main
+ * thread, who looks is whoever leads. */
+static atomic_bool want_leave, want_quit, want_reopen;
 static uv_async_t *wake;
 static const struct app_kind *abort_kind;
 static bool usr1_leaves;
@@ -50,11 +51,11 @@ on_signal(int sig)
 	int saved = errno;
 
 	if (sig == SIGTERM || (sig == SIGUSR1 && usr1_leaves))
-		want_leave = 1;
+		want_leave = true;
 	else if (sig == SIGUSR1)
-		want_reopen = 1;
+		want_reopen = true;
 	else
-		want_quit = 1;
+		want_quit = true;
 	if (wake != NULL)
 		(void)uv_async_send(wake);
 	errno = saved;
@@ -185,7 +186,7 @@ turned(void *arg)
 
 	look_around(s, now);
 	if (want_reopen) {
-		want_reopen = 0;
+		want_reopen = false;
 		(void)log_reopen();
 		(void)access_reopen();
 	}
@@ -369,12 +370,19 @@ drop_rights(const struct worker *w)
 	return 0;
 }
 
+/* The end of a worker, served or not. */
 static int
-fail(const struct worker *w, int status)
+done(struct serving *s, int status)
 {
+	const struct app_kind *kind = s->w->kind;
+
 	log_info("Worker exiting (pid: %ld)", (long)getpid());
-	if (w->kind->stop != NULL)
-		w->kind->stop();
+	access_free(s->format);
+	trust_free((struct trust *)(uintptr_t)s->net.trust);
+	free(s->net.acceptors);
+	free(s);
+	if (kind->stop != NULL)
+		kind->stop();
 	return status;
 }
 
@@ -417,19 +425,12 @@ worker_run(const struct worker *w)
 	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
 	    SET_graceful_timeout);
 	if ((status = load_app(w)) != APP_OK)
-		return fail(w, status);
+		return done(s, status);
 	if (open_net(s) == -1)
-		return fail(w, APP_BOOT);
+		return done(s, APP_BOOT);
 	if (!serve(s))
 		_exit(0);
 	wake = NULL;
 	net_done(&s->net);
-	log_info("Worker exiting (pid: %ld)", (long)getpid());
-	access_free(s->format);
-	trust_free((struct trust *)(uintptr_t)s->net.trust);
-	free(s->net.acceptors);
-	free(s);
-	if (w->kind->stop != NULL)
-		w->kind->stop();
-	return 0;
+	return done(s, 0);
 }

@@ -15,17 +15,22 @@ AM_TESTS_ENVIRONMENT = \
 	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/t/lsan.supp:print_suppressions=0; \
 	export LSAN_OPTIONS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
+if SANITIZE
+AM_TESTS_ENVIRONMENT += T_SLOWER=4; export T_SLOWER;
+endif
 
-C_TESTS  = t/access.t t/cgi.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
-	t/fuzz_chunks.t t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t \
-	t/host.t t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
-	t/manager.t t/native.t t/pidfile.t t/record.t t/resources.t \
-	t/settings.t t/trust.t
+C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi.t t/cgi_head.t t/flags.t \
+	t/fuzz_cgi_head.t t/fuzz_chunks.t t/fuzz_fastcgi.t t/fuzz_http.t \
+	t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t t/host.t \
+	t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
+	t/manager.t t/native.t t/pidfile.t t/queue.t t/record.t \
+	t/request.t t/resources.t t/response.t t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
-PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/example.py t/native_server.py
+PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
+PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
+	t/slow.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -62,6 +67,19 @@ t_record_t_SOURCES    = %D%/record.c
 t_record_t_LDADD      = t/libtap.a fcgi/libwire.la
 t_http_head_t_SOURCES = %D%/http_head.c
 t_http_head_t_LDADD   = t/libtap.a fcgi/libwire.la
+
+# --- requests and responses
+REQUEST_LIBS = fcgi/librequest.la fcgi/libbase.la fcgi/libwire.la
+t_body_t_SOURCES     = %D%/body.c
+t_body_t_LDADD       = t/libtap.a $(REQUEST_LIBS)
+t_buffer_t_SOURCES   = %D%/buffer.c
+t_buffer_t_LDADD     = t/libtap.a $(REQUEST_LIBS)
+t_queue_t_SOURCES    = %D%/queue.c
+t_queue_t_LDADD      = t/libtap.a $(REQUEST_LIBS)
+t_request_t_SOURCES  = %D%/request.c
+t_request_t_LDADD    = t/libtap.a $(REQUEST_LIBS)
+t_response_t_SOURCES = %D%/response.c
+t_response_t_LDADD   = t/libtap.a $(REQUEST_LIBS)
 
 # --- what the server stands on
 t_log_t_SOURCES      = %D%/log.c
@@ -100,10 +118,18 @@ t_fuzz_cgi_head_t_LDADD     = t/libtap.a shim/libcgihead.la
 t_fuzz_ini_t_SOURCES        = %D%/fuzz_ini.c %D%/fuzz_replay.c
 t_fuzz_ini_t_CPPFLAGS       = $(AM_CPPFLAGS) -DCORPUS='"ini"'
 t_fuzz_ini_t_LDADD          = t/libtap.a conf/libconf.la
+t_fuzz_fastcgi_t_SOURCES    = %D%/fuzz_fastcgi.c %D%/fuzz_session.h \
+	%D%/fuzz_replay.c
+t_fuzz_fastcgi_t_CPPFLAGS   = $(AM_CPPFLAGS) -DCORPUS='"fastcgi"'
+t_fuzz_fastcgi_t_LDADD      = t/libtap.a $(REQUEST_LIBS)
+t_fuzz_http_t_SOURCES       = %D%/fuzz_http.c %D%/fuzz_session.h \
+	%D%/fuzz_replay.c
+t_fuzz_http_t_CPPFLAGS      = $(AM_CPPFLAGS) -DCORPUS='"http"'
+t_fuzz_http_t_LDADD         = t/libtap.a $(REQUEST_LIBS)
 
 # Under --enable-fuzz the same targets are fuzzers: t/fuzz_record CORPUS...
 FUZZERS = t/fuzz_record t/fuzz_http_head t/fuzz_chunks t/fuzz_cgi_head \
-	t/fuzz_ini
+	t/fuzz_ini t/fuzz_fastcgi t/fuzz_http
 if FUZZ
 EXTRA_PROGRAMS += $(FUZZERS)
 t_fuzz_record_SOURCES    = %D%/fuzz_record.c
@@ -121,6 +147,12 @@ t_fuzz_cgi_head_LDFLAGS  = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_ini_SOURCES       = %D%/fuzz_ini.c
 t_fuzz_ini_LDADD         = conf/libconf.la
 t_fuzz_ini_LDFLAGS       = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fastcgi_SOURCES   = %D%/fuzz_fastcgi.c %D%/fuzz_session.h
+t_fuzz_fastcgi_LDADD     = $(REQUEST_LIBS)
+t_fuzz_fastcgi_LDFLAGS   = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_http_SOURCES      = %D%/fuzz_http.c %D%/fuzz_session.h
+t_fuzz_http_LDADD        = $(REQUEST_LIBS)
+t_fuzz_http_LDFLAGS      = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
@@ -137,7 +169,9 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 # What it costs beside its peers; BENCH=--quick for a look.
 EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload
 t_bench_limit_SOURCES    = %D%/bench/limit.c
+t_bench_limit_LDADD      = $(BSD_LIBS)
 t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
+t_bench_fcgiload_LDADD   = $(BSD_LIBS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 bench: all t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) \

@@ -7,7 +7,8 @@ import threading
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import BUILD, Fcgi, Server
+from server import (BUILD, Fcgi, Server, fcgi_request, nginx_params,
+                    wait_for)
 from tap import attempt, done, guard, is_, ok
 
 MODULE = "native:%s/t/apps/.libs/native_test.so" % os.path.abspath(BUILD)
@@ -63,6 +64,19 @@ def bad_answer():
         ok("not a CGI response" in s.log(), "the log has the reason")
 
 
+def cut_answer():
+    """A connection that is cut while bytes wait for the client."""
+    with serve("cut_short") as s:
+        pids = s.workers()
+        for i in range(20):
+            with Fcgi(s.addresses[1]) as c:
+                c.send(fcgi_request(nginx_params("/?cut")))
+                wait_for(lambda: s.log().count("shorter") > i)
+        is_(s.log().count("shorter"), 20, "FastCGI: answers that break off")
+        is_(s.workers(), pids, "FastCGI: the worker lives on")
+        is_(s.stop(), 0, "FastCGI: and leaves in order")
+
+
 def many_at_once():
     bad = []
 
@@ -84,6 +98,7 @@ def many_at_once():
 
 
 guard(120)
-for group in (parameters, bodies, long_answer, bad_answer, many_at_once):
+for group in (parameters, bodies, long_answer, bad_answer, cut_answer,
+              many_at_once):
     attempt(group)
 done()

@@ -73,7 +73,10 @@ def bail(why):
 
 
 def guard(seconds):
-    """Give up, with every thread's stack, when the test takes that long."""
+    """Give up, with every thread's stack, when the test takes that long
+    (T_SLOWER times that, with sanitizers)."""
+    seconds *= int(os.environ.get("T_SLOWER", "1"))
+
     def late(*_):
         faulthandler.dump_traceback(all_threads=True)
         bail("took longer than %d s" % seconds)

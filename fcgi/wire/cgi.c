@@ -6,6 +6,8 @@
 #include "fcgi/wire/cgi.h"
 #include "fcgi/wire/record.h"
 
+enum { CGI_OURS = 8 };		/* variables that are added where missing */
+
 static const struct {
 	const char	*name;
 	enum var_id	 id;
@@ -312,13 +314,15 @@ cgi_vars(struct request *rq, const struct wire_config *c,
 	v = find_id(rq, VAR_CONTENT_TYPE);
 	if (v != NULL && v->value.n == 0)
 		remove_var(rq, v);
-	if (request_reserve(rq, rq->params.n + 64) == -1) {
+	if (request_reserve(rq, rq->params.n + 64) == -1 ||
+	    request_room(rq, CGI_OURS) == -1) {
 		*no = (struct http_refusal){ 431, "parameters too large" };
 		return -1;
 	}
 	fix_paths(rq, c);
 	fix_server(rq, peer);
-	if ((v = find_id(rq, VAR_REQUEST_URI)) != NULL)
+	if (request_find(rq, "RAW_URI") == NULL &&
+	    (v = find_id(rq, VAR_REQUEST_URI)) != NULL)
 		(void)request_var(rq, VAR_RAW_URI, STR("RAW_URI"), v->value);
 	if (request_find(rq, "HTTP_AUTHORIZATION") == NULL &&
 	    (v = request_find(rq, "REDIRECT_HTTP_AUTHORIZATION")) != NULL)

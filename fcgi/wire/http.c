@@ -12,18 +12,33 @@
 /* --- requests */
 
 /* CGI's form of a header name (RFC 3875 section 4.1.18). */
+static char
+cgi_byte(char c)
+{
+	return c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+}
+
 static void
 cgi_name(char *out, struct str name)
 {
 	size_t i;
-	char c;
 
 	memcpy(out, "HTTP_", 5);
-	for (i = 0; i < name.n; i++) {
-		c = name.p[i];
-		out[5 + i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ?
-		    (char)(c - 32) : c;
-	}
+	for (i = 0; i < name.n; i++)
+		out[5 + i] = cgi_byte(name.p[i]);
+}
+
+static bool
+cgi_same(struct str a, struct str b)
+{
+	size_t i;
+
+	if (a.n != b.n)
+		return false;
+	for (i = 0; i < a.n; i++)
+		if (cgi_byte(a.p[i]) != cgi_byte(b.p[i]))
+			return false;
+	return true;
 }
 
 static struct var *
@@ -98,16 +113,15 @@ join_room(const struct http_head *h)
 
 	for (i = 0; i < h->nheaders; i++) {
 		bit = (uint64_t)1 << ((h->headers[i].name.n * 5 +
-		    ((size_t)h->headers[i].name.p[0] & 31)) & 63);
+		    (size_t)cgi_byte(h->headers[i].name.p[0])) & 63);
 		if ((seen & bit) == 0) {
 			seen |= bit;
 			continue;
 		}
 		total = 0;
 		for (j = 0; j < i; j++)
-			if (h->headers[j].name.n == h->headers[i].name.n &&
-			    strncasecmp(h->headers[j].name.p,
-			    h->headers[i].name.p, h->headers[i].name.n) == 0)
+			if (cgi_same(h->headers[j].name,
+			    h->headers[i].name))
 				total += h->headers[j].value.n + 2;
 		if (total > 0)
 			room += total + h->headers[i].value.n;

@@ -373,8 +373,9 @@ field_read(struct reader *r)
 	if (memchr(r->name.p, '_', r->name.n) != NULL) {
 		if ((take = field_underscore(r)) != 1)
 			return take;
-		/* These frame the body; nobody may set them by an alias. */
+		/* These say what the body is; nobody may by an alias. */
 		return !text_is(r->name, "Content_Length") &&
+		    !text_is(r->name, "Content_Type") &&
 		    !text_is(r->name, "Transfer_Encoding");
 	}
 	switch (r->name.n) {

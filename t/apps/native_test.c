@@ -88,6 +88,20 @@ APP(large)
 	return 0;
 }
 
+/* With a query: less than promised, and more than a socket takes at once. */
+APP(cut_short)
+{
+	int i;
+
+	if (*FCGX_GetParam("QUERY_STRING", r->envp) == '\0')
+		return app(r);
+	FCGX_PutS("Content-Type: a/b\nContent-Length: 9999999\n\n", r->out);
+	for (i = 0; i < 60000; i++)
+		if (FCGX_PutS("0123456789", r->out) == -1)
+			return 7;
+	return 0;
+}
+
 APP(flushes)
 {
 	FCGX_PutS("Content-Type: text/plain\n", r->out);
