@@ -160,8 +160,9 @@ struct app_kind {
 	/* A caller thread's own state (thread 0 has it from start()). */
 	void		*(*thread_new)(void);	/* on it; NULL: no memory */
 	void		(*thread_free)(void *);
-	/* Take and let go of what only one thread may hold (the GIL).
-	 * `thread` is thread_new()'s, NULL for thread 0. */
+	/* Take and let go of what only one thread may hold (the GIL); NULL
+	 * where there is no such thing. `thread` is thread_new()'s, NULL for
+	 * thread 0. */
 	void		(*enter)(void *thread);
 	void		(*leave)(void *thread);
 

@@ -492,7 +492,8 @@ void
 connection_done(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool keep = rq->keep && !rq->rs.broken && !rq->gone && !sink_broken(c),
+	bool pending, broken = sink_state(c, &pending),
+	    keep = rq->keep && !rq->rs.broken && !rq->gone && !broken,
 	    cut = rq->rs.broken, abandoned = rq->abandoned;
 
 	unlink_active(c, rq);
@@ -521,7 +522,7 @@ connection_done(struct request *rq)
 	}
 	if (c->refs > 0)
 		return;
-	if (sink_pending(c))
+	if (pending)
 		enter(c, NET_SENDING);
 	else
 		go_on(c);

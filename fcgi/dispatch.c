@@ -53,6 +53,7 @@ struct thread {
 	struct dispatch	*d;
 	int		 me;
 	void		*app;		/* kind->thread_new()'s */
+	uint64_t	 now_ns;	/* if not 0, the last call ended now */
 	bool		 caller;	/* else it may only lead */
 	bool		 entered;	/* has the application's lock */
 };
@@ -129,7 +130,7 @@ pop(struct dispatch *d)
 static void
 enter_app(struct thread *t)
 {
-	if (!t->entered)
+	if (!t->entered && t->d->c.kind->enter != NULL)
 		t->d->c.kind->enter(t->app);
 	t->entered = true;
 }
@@ -137,7 +138,7 @@ enter_app(struct thread *t)
 static void
 leave_app(struct thread *t)
 {
-	if (t->entered)
+	if (t->entered && t->d->c.kind->leave != NULL)
 		t->d->c.kind->leave(t->app);
 	t->entered = false;
 }
@@ -180,7 +181,7 @@ give_back(struct thread *t, struct request *rq)
 {
 	struct dispatch *d = t->d;
 
-	atomic_store(&rq->state, REQUEST_DONE);
+	atomic_store_explicit(&rq->state, REQUEST_DONE, memory_order_release);
 	rq->next = d->done;
 	d->done = rq;
 	/* A kept connection with nothing to do can wait for the next turn. */
@@ -211,8 +212,9 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 		wake_caller(d);
 	give_way = d->average_ns > SLOW_NS;
 	sample = give_way;
-	atomic_store(&rq->state, REQUEST_RUNNING);
-	began = now_ns(CLOCK_MONOTONIC);
+	atomic_store_explicit(&rq->state, REQUEST_RUNNING,
+	    memory_order_release);
+	began = t->now_ns != 0 ? t->now_ns : now_ns(CLOCK_MONOTONIC);
 	rq->began_ns = began;
 	atomic_store_explicit(&rq->progress_ms, began / 1000000,
 	    memory_order_relaxed);
@@ -231,8 +233,11 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	    memory_order_relaxed);
 	d->run[t->me] = NULL;
 	account(d, began, ended, cpu);
-	if (d->leader == t->me)
+	t->now_ns = 0;
+	if (d->leader == t->me) {
 		d->inlining = false;
+		t->now_ns = ended;	/* the next call follows at once */
+	}
 	give_back(t, rq);
 }
 
@@ -347,6 +352,7 @@ lead(struct thread *t, bool look)
 	bool again;
 
 	d->leader = t->me;
+	t->now_ns = 0;
 	reap(d);
 	if (d->c.request_timeout_ms != 0 && d->running > 0)
 		check_limits(d);
@@ -434,6 +440,8 @@ next_step(struct thread *t, bool *looked)
 
 	if (work && leading)
 		may = call_inline(t, &leading);
+	if (may && d->c.kind->enter == NULL)
+		t->entered = true;	/* there is no lock to wait for */
 	if (may && !t->entered && !d->entering) {
 		d->entering = true;
 		if (leading)
@@ -450,7 +458,7 @@ next_step(struct thread *t, bool *looked)
 	} else if (leading) {
 		/* With the lock, only look; to wait, let go of it. */
 		lead(t, t->entered && !work && !*looked &&
-		    d->running < d->c.threads);
+		    d->running < d->c.threads && d->c.kind->enter != NULL);
 		*looked = d->ready == NULL;
 	} else if (t->entered) {
 		pthread_mutex_unlock(&d->m);

@@ -3,29 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "fcgi/request.h"
 
 enum { KEEP_OUT = 32 * 1024 };	/* larger buffers are not kept for reuse */
-
-struct str
-str_of(const char *s)
-{
-	return (struct str){ s, strlen(s) };
-}
-
-bool
-str_is(struct str s, const char *t)
-{
-	return strlen(t) == s.n && memcmp(s.p, t, s.n) == 0;
-}
-
-bool
-str_is_nocase(struct str s, const char *t)
-{
-	return strlen(t) == s.n && strncasecmp(s.p, t, s.n) == 0;
-}
 
 struct request *
 request_take(struct request_pool *pool)
@@ -146,8 +127,8 @@ request_mem(struct request *rq, size_t n)
 	return p;
 }
 
-static int
-vars_grow(struct request *rq)
+int
+request_vars_grow(struct request *rq)
 {
 	struct var *v;
 
@@ -166,17 +147,7 @@ request_room(struct request *rq, size_t n)
 {
 	if (rq->nvars + n <= rq->vars_cap)
 		return 0;
-	return rq->nvars + n <= REQUEST_VARS_MAX ? vars_grow(rq) : -1;
-}
-
-int
-request_var(struct request *rq, enum var_id id, struct str name,
-    struct str value)
-{
-	if (rq->nvars == rq->vars_cap && vars_grow(rq) == -1)
-		return -1;
-	rq->vars[rq->nvars++] = (struct var){ name, value, id };
-	return 0;
+	return rq->nvars + n <= REQUEST_VARS_MAX ? request_vars_grow(rq) : -1;
 }
 
 struct var *

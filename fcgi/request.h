@@ -13,6 +13,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 #include "fcgi/app.h"
 #include "fcgi/body.h"
@@ -95,6 +97,7 @@ struct request {
 	bool		 keep;		/* connection may be kept after it */
 	bool		 head_only;	/* HEAD */
 	struct buffer	 params;	/* FastCGI: the PARAMS stream */
+	int64_t		 announced;	/* FastCGI: CONTENT_LENGTH, or -1 */
 
 	/* memory for the variables */
 	struct var	*vars;
@@ -128,15 +131,43 @@ int		 request_reserve(struct request *, size_t n);
 char		*request_mem(struct request *, size_t n);
 /* Make room for n more variables, which then cannot fail. 0 or -1. */
 int		 request_room(struct request *, size_t n);
+int		 request_vars_grow(struct request *);
 /* Add a variable whose bytes stay valid. 0, or -1 past REQUEST_VARS_MAX. */
-int		 request_var(struct request *, enum var_id, struct str name,
-		    struct str value);
+static inline int
+request_var(struct request *rq, enum var_id id, struct str name,
+    struct str value)
+{
+	struct var *v;
+
+	if (rq->nvars == rq->vars_cap && request_vars_grow(rq) == -1)
+		return -1;
+	v = &rq->vars[rq->nvars++];
+	v->name = name;
+	v->value = value;
+	v->id = id;
+	return 0;
+}
 /* The variable of that name or NULL. */
 struct var	*request_find(struct request *, const char *name);
 
 #define STR(s)	((struct str){ (s), sizeof(s) - 1 })
-struct str	 str_of(const char *);
-bool		 str_is(struct str, const char *);
-bool		 str_is_nocase(struct str, const char *);
+/* Inline, so that the lengths of literals are known to the compiler. */
+static inline struct str
+str_of(const char *s)
+{
+	return (struct str){ s, strlen(s) };
+}
+
+static inline bool
+str_is(struct str s, const char *t)
+{
+	return strlen(t) == s.n && memcmp(s.p, t, s.n) == 0;
+}
+
+static inline bool
+str_is_nocase(struct str s, const char *t)
+{
+	return strlen(t) == s.n && strncasecmp(s.p, t, s.n) == 0;
+}
 
 #endif

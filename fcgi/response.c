@@ -10,7 +10,10 @@
 #include "fcgi/response.h"
 #include "fcgi/wire/http_head.h"
 
-enum { PIECES = 16 };	/* framed and sent in one call */
+enum {
+	PIECES = 16,		/* framed and sent in one call */
+	JOIN = 1024		/* up to so many bytes are joined first */
+};
 
 static bool keep_heads;
 
@@ -71,19 +74,29 @@ status_code(struct str s)
 static bool
 is_ours(struct str name)
 {
-	static const char *const ours[] = {
-		"connection", "keep-alive", "proxy-authenticate",
-		"proxy-authorization", "te", "trailers", "transfer-encoding",
-		"upgrade", "server", "date",
-	};
-	size_t i;
-
-	if (strchr("ckptusdCKPTUSD", name.p[0]) == NULL)
+	switch (name.n) {
+	case 2:
+		return str_is_nocase(name, "te");
+	case 4:
+		return str_is_nocase(name, "date");
+	case 6:
+		return str_is_nocase(name, "server");
+	case 7:
+		return str_is_nocase(name, "upgrade");
+	case 8:
+		return str_is_nocase(name, "trailers");
+	case 10:
+		return str_is_nocase(name, "connection") ||
+		    str_is_nocase(name, "keep-alive");
+	case 17:
+		return str_is_nocase(name, "transfer-encoding");
+	case 18:
+		return str_is_nocase(name, "proxy-authenticate");
+	case 19:
+		return str_is_nocase(name, "proxy-authorization");
+	default:
 		return false;
-	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (str_is_nocase(name, ours[i]))
-			return true;
-	return false;
+	}
 }
 
 static int
@@ -154,6 +167,20 @@ response_fields(struct request *rq, const struct reply *r, const char **why)
 		if (field(rq, &r->headers[i], why) == -1)
 			return -1;
 	return 0;
+}
+
+int
+response_length(struct request *rq, int64_t length)
+{
+	char line[] = "Content-Length: 00000000000000000000\r\n";
+	char *end = line + sizeof(line) - 1, *p = end - 2;
+
+	do
+		*--p = (char)('0' + length % 10);
+	while ((length /= 10) > 0);
+	memmove(line + 16, p, (size_t)(end - p));
+	return buffer_add(&rq->rs.out, line, 16 + (size_t)(end - p),
+	    RESPONSE_HEAD_MAX + 128);
 }
 
 /* Status and headers once more, for the line that is written at the end. */
@@ -258,11 +285,33 @@ batch_add(struct batch *b, const void *p, size_t n)
 		b->iov[b->n++] = (struct iovec){ (void *)(uintptr_t)p, n };
 }
 
+/* A small answer costs less as one piece than as several. */
+static void
+batch_join(struct batch *b, char small[JOIN])
+{
+	size_t total = 0, at = 0;
+	int i;
+
+	for (i = 0; i < b->n; i++)
+		total += b->iov[i].iov_len;
+	if (total > JOIN)
+		return;
+	for (i = 0; i < b->n; i++) {
+		memcpy(small + at, b->iov[i].iov_base, b->iov[i].iov_len);
+		at += b->iov[i].iov_len;
+	}
+	b->iov[0] = (struct iovec){ small, total };
+	b->n = 1;
+}
+
 static enum send_result
 batch_send(struct request *rq, struct batch *b)
 {
 	enum send_result r = SEND_OK;
+	char small[JOIN];
 
+	if (b->n > 1)
+		batch_join(b, small);
 	if (b->n > 0)
 		r = rq->sink->send(rq, b->iov, b->n);
 	b->n = b->pieces = 0;

@@ -39,5 +39,7 @@ void	 response_error(struct request *, int status, const char *why);
 /* For the wires: check and append the application's header fields. */
 int	 response_fields(struct request *, const struct reply *,
 	    const char **why);
+/* And the field that says how long the body is. */
+int	 response_length(struct request *, int64_t length);
 
 #endif

@@ -47,7 +47,9 @@ write_or_queue(struct connection *c, struct iovec *v, int n, bool *queued)
 		total += v[i].iov_len;
 	if (c->queue.head == NULL) {
 		do
-			k = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+			k = n == 1 ? send(c->fd, v->iov_base, v->iov_len,
+			    MSG_NOSIGNAL | MSG_DONTWAIT) :
+			    sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		while (k == -1 && errno == EINTR);
 		if (k == -1 && errno != EAGAIN)
 			return -1;
@@ -149,25 +151,32 @@ sink_raw(struct connection *c, const void *p, size_t n)
 }
 
 bool
-sink_pending(struct connection *c)
-{
-	bool pending;
-
-	pthread_mutex_lock(&c->lock);
-	pending = c->queue.head != NULL && !c->broken;
-	pthread_mutex_unlock(&c->lock);
-	return pending;
-}
-
-bool
-sink_broken(struct connection *c)
+sink_state(struct connection *c, bool *pending)
 {
 	bool broken;
 
 	pthread_mutex_lock(&c->lock);
 	broken = c->broken;
+	*pending = c->queue.head != NULL && !broken;
 	pthread_mutex_unlock(&c->lock);
 	return broken;
+}
+
+bool
+sink_broken(struct connection *c)
+{
+	bool pending;
+
+	return sink_state(c, &pending);
+}
+
+bool
+sink_pending(struct connection *c)
+{
+	bool pending;
+
+	(void)sink_state(c, &pending);
+	return pending;
 }
 
 void

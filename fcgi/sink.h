@@ -14,6 +14,8 @@ void	 sink_raw(struct connection *, const void *, size_t);
 /* Loop's: is anything still queued? */
 bool	 sink_pending(struct connection *);
 bool	 sink_broken(struct connection *);
+/* Loop's: both at once; true when it is broken. */
+bool	 sink_state(struct connection *, bool *pending);
 /* Loop's: watch for room, for as long as there is something queued. */
 void	 sink_watch(struct connection *);
 void	 sink_unwatch(struct connection *);

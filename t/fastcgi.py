@@ -277,6 +277,13 @@ def big(s, t, **_):
               "%d KB of variables are answered or refused" % n, repr(r))
         with s.fcgi() as c:
             t(good(c.request("/still")), "and the server is there")
+    lost = []
+    for n in range(1170, 1202):  # what we add must find room, too
+        with s.fcgi() as c:
+            if c.request("/many", extra=[
+                    ("X%d" % i, "v") for i in range(n)]) is None:
+                lost.append(n)
+    t(not lost, "about as many variables as there may be", lost)
 
 
 def garbage(s, t, **_):

@@ -167,13 +167,29 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 	t/apps/djangosite/static/board.css
 
 # What it costs beside its peers; BENCH=--quick for a look.
-EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload
+BENCHES = t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT) \
+	t/bench/libfcgi_loop$(EXEEXT) t/bench/native_hello.la
+EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload t/bench/libfcgi_loop
+EXTRA_LTLIBRARIES = t/bench/native_hello.la
 t_bench_limit_SOURCES    = %D%/bench/limit.c
 t_bench_limit_LDADD      = $(BSD_LIBS)
 t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
 t_bench_fcgiload_LDADD   = $(BSD_LIBS)
+t_bench_libfcgi_loop_SOURCES = %D%/bench/libfcgi_loop.c
+t_bench_libfcgi_loop_LDADD   = $(FCGI_LIBS) -lpthread -ldl
+t_bench_native_hello_la_SOURCES = %D%/bench/native_hello.c
+t_bench_native_hello_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_bench_native_hello_la_LIBADD  = $(FCGI_LIBS)
+if PYTHON
+BENCHES += t/bench/limitpy$(EXEEXT)
+EXTRA_PROGRAMS += t/bench/limitpy
+t_bench_limitpy_SOURCES = %D%/bench/limitpy.c
+t_bench_limitpy_CFLAGS  = $(AM_CFLAGS) $(PYTHON_CFLAGS)
+t_bench_limitpy_LDADD   = $(PYTHON_LIBS)
+endif
 CLEANFILES += $(EXTRA_PROGRAMS)
-bench: all t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT)
+bench: all $(BENCHES)
 	$(AM_TESTS_ENVIRONMENT) \
 	    /usr/bin/python3 $(top_srcdir)/t/bench/run $(BENCH)
 

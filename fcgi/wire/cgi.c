@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "fcgi/wire/cgi.h"
@@ -8,88 +7,181 @@
 
 enum { CGI_OURS = 8 };		/* variables that are added where missing */
 
-static const struct {
-	const char	*name;
-	enum var_id	 id;
-} known[] = {
-	{ "REQUEST_METHOD", VAR_REQUEST_METHOD },
-	{ "SCRIPT_NAME", VAR_SCRIPT_NAME },
-	{ "PATH_INFO", VAR_PATH_INFO },
-	{ "QUERY_STRING", VAR_QUERY_STRING },
-	{ "REQUEST_URI", VAR_REQUEST_URI },
-	{ "SERVER_PROTOCOL", VAR_SERVER_PROTOCOL },
-	{ "SERVER_NAME", VAR_SERVER_NAME },
-	{ "SERVER_PORT", VAR_SERVER_PORT },
-	{ "REMOTE_ADDR", VAR_REMOTE_ADDR },
-	{ "REMOTE_PORT", VAR_REMOTE_PORT },
-	{ "CONTENT_TYPE", VAR_CONTENT_TYPE },
-	{ "CONTENT_LENGTH", VAR_CONTENT_LENGTH },
+/* What is looked for besides the well-known variables. */
+enum {
+	SLOT_FILE = VAR_COUNT, SLOT_SOFTWARE, SLOT_HTTPS, SLOT_SCHEME,
+	SLOT_REDIRECT_URL, SLOT_AUTH, SLOT_REDIRECT_AUTH, SLOT_DROPPED, SLOTS
 };
 
-/* Never passed on: httpoxy, and framing that is the web server's. */
-static const char *const dropped[] = {
-	"HTTP_PROXY", "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_LENGTH",
-	"HTTP_CONTENT_TYPE",
+/* A request whose variables are being read, and where they are. */
+struct reader {
+	struct request	*rq;
+	uint64_t	 seen;		/* a bit for each name, roughly */
+	uint16_t	 at[SLOTS];	/* in rq->vars, plus one; 0: not there */
 };
 
-enum var_id
-cgi_var_id(struct str name)
+static unsigned int
+slot_of(struct str name)
 {
-	size_t i;
-
-	if (name.n < 9 || name.p[0] < 'C' || name.p[0] > 'S' ||
-	    name.p[0] == 'H')
+	switch (name.n) {
+	case 5:
+		return str_is(name, "HTTPS") ? SLOT_HTTPS : VAR_OTHER;
+	case 7:
+		return str_is(name, "RAW_URI") ? VAR_RAW_URI : VAR_OTHER;
+	case 9:
+		return str_is(name, "PATH_INFO") ? VAR_PATH_INFO : VAR_OTHER;
+	case 10:
+		/* Here and below: httpoxy, and framing that is not ours. */
+		return str_is(name, "HTTP_PROXY") ? SLOT_DROPPED : VAR_OTHER;
+	case 11:
+		return str_is(name, "SCRIPT_NAME") ? VAR_SCRIPT_NAME :
+		    str_is(name, "REQUEST_URI") ? VAR_REQUEST_URI :
+		    str_is(name, "SERVER_NAME") ? VAR_SERVER_NAME :
+		    str_is(name, "SERVER_PORT") ? VAR_SERVER_PORT :
+		    str_is(name, "REMOTE_ADDR") ? VAR_REMOTE_ADDR :
+		    str_is(name, "REMOTE_PORT") ? VAR_REMOTE_PORT : VAR_OTHER;
+	case 12:
+		return str_is(name, "QUERY_STRING") ? VAR_QUERY_STRING :
+		    str_is(name, "CONTENT_TYPE") ? VAR_CONTENT_TYPE :
+		    str_is(name, "REDIRECT_URL") ? SLOT_REDIRECT_URL :
+		    VAR_OTHER;
+	case 14:
+		return str_is(name, "REQUEST_METHOD") ? VAR_REQUEST_METHOD :
+		    str_is(name, "CONTENT_LENGTH") ? VAR_CONTENT_LENGTH :
+		    str_is(name, "REQUEST_SCHEME") ? SLOT_SCHEME : VAR_OTHER;
+	case 15:
+		return str_is(name, "SERVER_PROTOCOL") ? VAR_SERVER_PROTOCOL :
+		    str_is(name, "SERVER_SOFTWARE") ? SLOT_SOFTWARE :
+		    str_is(name, "SCRIPT_FILENAME") ? SLOT_FILE : VAR_OTHER;
+	case 17:
+		return str_is(name, "HTTP_CONTENT_TYPE") ? SLOT_DROPPED :
+		    VAR_OTHER;
+	case 18:
+		return str_is(name, "HTTP_AUTHORIZATION") ? SLOT_AUTH :
+		    VAR_OTHER;
+	case 19:
+		return str_is(name, "HTTP_CONTENT_LENGTH") ? SLOT_DROPPED :
+		    VAR_OTHER;
+	case 22:
+		return str_is(name, "HTTP_TRANSFER_ENCODING") ? SLOT_DROPPED :
+		    VAR_OTHER;
+	case 27:
+		return str_is(name, "REDIRECT_HTTP_AUTHORIZATION") ?
+		    SLOT_REDIRECT_AUTH : VAR_OTHER;
+	default:
 		return VAR_OTHER;
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (str_is(name, known[i].name))
-			return known[i].id;
-	return VAR_OTHER;
+	}
 }
 
 static bool
-wanted(struct str name)
+name_ok(struct str name)
 {
-	unsigned char c;
+	static const bool ok[256] = {
+		['A' ... 'Z'] = true, ['0' ... '9'] = true,
+		['_'] = true, ['-'] = true,
+	};
 	size_t i;
 
-	for (i = 0; i < name.n; i++) {
-		c = (unsigned char)name.p[i];
-		if (!isupper(c) && !isdigit(c) && c != '_' && c != '-')
+	for (i = 0; i < name.n; i++)
+		if (!ok[(unsigned char)name.p[i]])
 			return false;
-	}
-	if (name.n > 5 && name.p[5] >= 'C' && name.p[5] <= 'T')
-		for (i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++)
-			if (str_is(name, dropped[i]))
-				return false;
 	return name.n > 0;
+}
+
+static struct var *
+slot_var(const struct reader *r, unsigned int slot)
+{
+	return r->at[slot] == 0 ? NULL : &r->rq->vars[r->at[slot] - 1];
+}
+
+static struct str
+slot_value(const struct reader *r, unsigned int slot)
+{
+	struct var *v = slot_var(r, slot);
+
+	return v != NULL ? v->value : STR("");
+}
+
+/* Add what is not there, replace what is: the last counts. */
+static int
+slot_set(struct reader *r, unsigned int slot, struct str name,
+    struct str value)
+{
+	struct request *rq = r->rq;
+
+	if (r->at[slot] != 0) {
+		rq->vars[r->at[slot] - 1].value = value;
+		return 0;
+	}
+	if (request_var(rq, slot < VAR_COUNT ? (enum var_id)slot : VAR_OTHER,
+	    name, value) == -1)
+		return -1;
+	r->at[slot] = (uint16_t)rq->nvars;
+	return 0;
+}
+
+static void
+slot_remove(struct reader *r, unsigned int slot)
+{
+	struct request *rq = r->rq;
+	size_t i;
+
+	if (r->at[slot] == 0)
+		return;
+	rq->vars[r->at[slot] - 1] = rq->vars[--rq->nvars];
+	for (i = 0; i < SLOTS; i++)
+		if (r->at[i] == rq->nvars + 1)
+			r->at[i] = r->at[slot];
+	r->at[slot] = 0;
 }
 
 /* A parameter given twice (an include and an override): the last counts. */
 static int
-add_var(struct request *rq, uint64_t *seen, struct str name, struct str value)
+add_other(struct reader *r, struct str name, struct str value)
 {
+	struct request *rq = r->rq;
 	uint64_t bit = (uint64_t)1 << ((name.n * 5 + (size_t)name.p[0] +
 	    (size_t)name.p[name.n - 1] * 3 + (size_t)name.p[name.n / 2]) & 63);
 	size_t i;
 
-	if ((*seen & bit) != 0)
+	if ((r->seen & bit) != 0)
 		for (i = 0; i < rq->nvars; i++)
 			if (rq->vars[i].name.n == name.n &&
 			    memcmp(rq->vars[i].name.p, name.p, name.n) == 0) {
 				rq->vars[i].value = value;
 				return 0;
 			}
-	*seen |= bit;
-	return request_var(rq, cgi_var_id(name), name, value);
+	r->seen |= bit;
+	return request_var(rq, VAR_OTHER, name, value);
 }
 
 static int
-read_pairs(struct request *rq, struct http_refusal *no)
+add_var(struct reader *r, struct str name, struct str value)
 {
-	const uint8_t *p = (const uint8_t *)rq->params.p;
-	size_t n = rq->params.n, at = 0;
+	unsigned int slot = slot_of(name);
+
+	switch (slot) {
+	case VAR_OTHER:
+		return add_other(r, name, value);
+	case SLOT_DROPPED:
+		return 0;
+	case VAR_CONTENT_TYPE:
+	case VAR_CONTENT_LENGTH:
+		if (value.n == 0) {	/* nginx's way to say "none" */
+			slot_remove(r, slot);
+			return 0;
+		}
+	}
+	return slot_set(r, slot, name, value);
+}
+
+/* Leaves room for what is added afterwards. */
+static int
+read_pairs(struct reader *r, struct http_refusal *no)
+{
+	const uint8_t *p = (const uint8_t *)r->rq->params.p;
+	size_t n = r->rq->params.n, at = 0;
 	struct str name, value;
-	uint64_t seen = 0;
 	ssize_t k;
 
 	while (at < n) {
@@ -99,9 +191,8 @@ read_pairs(struct request *rq, struct http_refusal *no)
 			return -1;
 		}
 		at += (size_t)k;
-		if (!wanted(name))
-			continue;
-		if (add_var(rq, &seen, name, value) == -1) {
+		if (name_ok(name) && (add_var(r, name, value) == -1 ||
+		    r->rq->nvars > REQUEST_VARS_MAX - SLOTS)) {
 			*no = (struct http_refusal){ 431,
 			    "too many parameters" };
 			return -1;
@@ -110,49 +201,17 @@ read_pairs(struct request *rq, struct http_refusal *no)
 	return 0;
 }
 
-static struct var *
-find_id(struct request *rq, enum var_id id)
-{
-	size_t i;
-
-	for (i = 0; i < rq->nvars; i++)
-		if (rq->vars[i].id == id)
-			return &rq->vars[i];
-	return NULL;
-}
-
-static struct str
-value_of(struct request *rq, const char *name)
-{
-	struct var *v = request_find(rq, name);
-
-	return v != NULL ? v->value : STR("");
-}
-
 static void
-set_id(struct request *rq, enum var_id id, struct str name, struct str value)
+set_paths(struct reader *r, struct str script, struct str info)
 {
-	struct var *v = find_id(rq, id);
-
-	if (v != NULL)
-		v->value = value;
-	else
-		(void)request_var(rq, id, name, value);
-}
-
-static void
-set_paths(struct request *rq, struct str script, struct str info)
-{
-	set_id(rq, VAR_SCRIPT_NAME, STR("SCRIPT_NAME"), script);
-	set_id(rq, VAR_PATH_INFO, STR("PATH_INFO"), info);
+	(void)slot_set(r, VAR_SCRIPT_NAME, STR("SCRIPT_NAME"), script);
+	(void)slot_set(r, VAR_PATH_INFO, STR("PATH_INFO"), info);
 }
 
 static bool
-starts(struct str s, const char *with)
+starts(struct str s, const struct str with)
 {
-	size_t n = strlen(with);
-
-	return s.n >= n && memcmp(s.p, with, n) == 0;
+	return s.n >= with.n && memcmp(s.p, with.p, with.n) == 0;
 }
 
 static bool
@@ -180,51 +239,49 @@ joined(struct request *rq, struct str a, struct str b)
 
 /* The configured mount decides; it repairs every server's idea at once. */
 static void
-fix_mount(struct request *rq, struct str mount, struct str script,
+fix_mount(struct reader *r, struct str mount, struct str script,
     struct str info)
 {
-	struct str full = joined(rq, script, info);
+	struct str full = joined(r->rq, script, info);
 
 	if (full.n < mount.n || memcmp(full.p, mount.p, mount.n) != 0 ||
 	    (full.n > mount.n && mount.n > 0 && full.p[mount.n] != '/'))
 		mount.n = 0;		/* not under it: all is the path */
-	set_paths(rq, mount, (struct str){ full.p + mount.n,
+	set_paths(r, mount, (struct str){ full.p + mount.n,
 	    full.n - mount.n });
 }
 
 /* A rewritten dispatch.fcgi: clean URLs want the directory before it. */
 static void
-fix_rewritten(struct request *rq, struct str script, struct str info)
+fix_rewritten(struct reader *r, struct str script, struct str info)
 {
-	struct str url = value_of(rq, "REDIRECT_URL");
+	struct str url = slot_value(r, SLOT_REDIRECT_URL);
 
 	if (url.n == 0 || info.n == 0 || !ends(url, info) ||
 	    (url.n >= script.n && memcmp(url.p, script.p, script.n) == 0))
 		return;
-	set_paths(rq, (struct str){ url.p, url.n - info.n }, info);
+	set_paths(r, (struct str){ url.p, url.n - info.n }, info);
 }
 
 static void
-fix_paths(struct request *rq, const struct wire_config *c)
+fix_paths(struct reader *r, const struct wire_config *c)
 {
-	struct var *script = find_id(rq, VAR_SCRIPT_NAME),
-	    *info = find_id(rq, VAR_PATH_INFO);
-	struct str s = script != NULL ? script->value : STR(""),
-	    i = info != NULL ? info->value : STR(""),
-	    file = value_of(rq, "SCRIPT_FILENAME");
-	bool proxied = starts(file, "proxy:");
+	struct str s = slot_value(r, VAR_SCRIPT_NAME),
+	    i = slot_value(r, VAR_PATH_INFO);
+	struct var *script, *info;
 
 	if (c->script_name != NULL)
-		fix_mount(rq, str_of(c->script_name), s, i);
-	else if (i.n == 0 && (proxied ||
-	    starts(value_of(rq, "SERVER_SOFTWARE"), "nginx")))
-		set_paths(rq, STR(""), s);	/* it all is the path */
+		fix_mount(r, str_of(c->script_name), s, i);
+	else if (i.n == 0 &&
+	    (starts(slot_value(r, SLOT_FILE), STR("proxy:")) ||
+	    starts(slot_value(r, SLOT_SOFTWARE), STR("nginx"))))
+		set_paths(r, STR(""), s);	/* it all is the path */
 	else {
-		set_paths(rq, s, i);
-		fix_rewritten(rq, s, i);
+		set_paths(r, s, i);
+		fix_rewritten(r, s, i);
 	}
-	info = find_id(rq, VAR_PATH_INFO);
-	script = find_id(rq, VAR_SCRIPT_NAME);
+	info = slot_var(r, VAR_PATH_INFO);
+	script = slot_var(r, VAR_SCRIPT_NAME);
 	if (str_is(script->value, "/"))
 		script->value = STR("");
 	if (info->value.n == 0 && script->value.n == 0)
@@ -232,67 +289,47 @@ fix_paths(struct request *rq, const struct wire_config *c)
 }
 
 static void
-fix_server(struct request *rq, const struct peer *peer)
+fix_server(struct reader *r, const struct peer *peer)
 {
-	struct str https = value_of(rq, "HTTPS");
+	struct str https = slot_value(r, SLOT_HTTPS);
+	bool *secure = &r->rq->pub.https;
 
-	rq->pub.https = str_is_nocase(https, "on") || str_is(https, "1") ||
+	*secure = str_is_nocase(https, "on") || str_is(https, "1") ||
 	    str_is_nocase(https, "true") ||
-	    str_is(value_of(rq, "REQUEST_SCHEME"), "https") ||
-	    (https.n == 0 && request_find(rq, "REQUEST_SCHEME") == NULL &&
-	    str_is(value_of(rq, "SERVER_PORT"), "443"));
-	if (find_id(rq, VAR_SERVER_NAME) == NULL)
-		set_id(rq, VAR_SERVER_NAME, STR("SERVER_NAME"),
+	    str_is(slot_value(r, SLOT_SCHEME), "https") ||
+	    (https.n == 0 && r->at[SLOT_SCHEME] == 0 &&
+	    str_is(slot_value(r, VAR_SERVER_PORT), "443"));
+	if (r->at[VAR_SERVER_NAME] == 0)
+		(void)slot_set(r, VAR_SERVER_NAME, STR("SERVER_NAME"),
 		    peer->server_name.n > 0 ? peer->server_name :
 		    STR("localhost"));
-	if (find_id(rq, VAR_SERVER_PORT) == NULL)
-		set_id(rq, VAR_SERVER_PORT, STR("SERVER_PORT"),
-		    rq->pub.https ? STR("443") : STR("80"));
-	if (find_id(rq, VAR_QUERY_STRING) == NULL)
-		set_id(rq, VAR_QUERY_STRING, STR("QUERY_STRING"), STR(""));
-	if (find_id(rq, VAR_SERVER_PROTOCOL) == NULL)
-		set_id(rq, VAR_SERVER_PROTOCOL, STR("SERVER_PROTOCOL"),
+	if (r->at[VAR_SERVER_PORT] == 0)
+		(void)slot_set(r, VAR_SERVER_PORT, STR("SERVER_PORT"),
+		    *secure ? STR("443") : STR("80"));
+	if (r->at[VAR_QUERY_STRING] == 0)
+		(void)slot_set(r, VAR_QUERY_STRING, STR("QUERY_STRING"),
+		    STR(""));
+	if (r->at[VAR_SERVER_PROTOCOL] == 0)
+		(void)slot_set(r, VAR_SERVER_PROTOCOL, STR("SERVER_PROTOCOL"),
 		    STR("HTTP/1.0"));
 }
 
-static void
-remove_var(struct request *rq, struct var *v)
+static int
+read_length(struct reader *r, struct http_refusal *no)
 {
-	*v = rq->vars[--rq->nvars];
-}
-
-int64_t
-cgi_length(struct request *rq)
-{
-	struct var *v = find_id(rq, VAR_CONTENT_LENGTH);
+	struct str s = slot_value(r, VAR_CONTENT_LENGTH);
 	int64_t n = 0;
 	size_t i;
 
-	if (v == NULL)
-		return -1;
-	for (i = 0; i < v->value.n; i++)
-		n = n * 10 + (v->value.p[i] - '0');
-	return n;
-}
-
-static int
-fix_length(struct request *rq, struct http_refusal *no)
-{
-	struct var *v = find_id(rq, VAR_CONTENT_LENGTH);
-	size_t i;
-
-	if (v == NULL)
-		return 0;
-	if (v->value.n == 0) {		/* nginx's way to say "none" */
-		remove_var(rq, v);
-		return 0;
-	}
-	for (i = 0; i < v->value.n; i++)
-		if (!isdigit((unsigned char)v->value.p[i]) || i > 17) {
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9' || i > 17) {
 			*no = (struct http_refusal){ 400,
 			    "CONTENT_LENGTH is not a number" };
 			return -1;
 		}
+		n = n * 10 + (s.p[i] - '0');
+	}
+	r->rq->announced = s.n > 0 ? n : -1;
 	return 0;
 }
 
@@ -300,33 +337,29 @@ int
 cgi_vars(struct request *rq, const struct wire_config *c,
     const struct peer *peer, struct http_refusal *no)
 {
-	struct var *method, *v;
+	struct reader r = { .rq = rq };
+	struct var *v;
 
 	rq->nvars = 0;
-	if (read_pairs(rq, no) == -1 || fix_length(rq, no) == -1)
+	if (read_pairs(&r, no) == -1 || read_length(&r, no) == -1)
 		return -1;
-	method = find_id(rq, VAR_REQUEST_METHOD);
-	if (method == NULL || method->value.n == 0) {
+	if (slot_value(&r, VAR_REQUEST_METHOD).n == 0) {
 		*no = (struct http_refusal){ 400, "no REQUEST_METHOD" };
 		return -1;
 	}
-	rq->head_only = str_is(method->value, "HEAD");
-	v = find_id(rq, VAR_CONTENT_TYPE);
-	if (v != NULL && v->value.n == 0)
-		remove_var(rq, v);
+	rq->head_only = str_is(slot_value(&r, VAR_REQUEST_METHOD), "HEAD");
 	if (request_reserve(rq, rq->params.n + 64) == -1 ||
 	    request_room(rq, CGI_OURS) == -1) {
 		*no = (struct http_refusal){ 431, "parameters too large" };
 		return -1;
 	}
-	fix_paths(rq, c);
-	fix_server(rq, peer);
-	if (request_find(rq, "RAW_URI") == NULL &&
-	    (v = find_id(rq, VAR_REQUEST_URI)) != NULL)
-		(void)request_var(rq, VAR_RAW_URI, STR("RAW_URI"), v->value);
-	if (request_find(rq, "HTTP_AUTHORIZATION") == NULL &&
-	    (v = request_find(rq, "REDIRECT_HTTP_AUTHORIZATION")) != NULL)
-		(void)request_var(rq, VAR_OTHER, STR("HTTP_AUTHORIZATION"),
+	fix_paths(&r, c);
+	fix_server(&r, peer);
+	if ((v = slot_var(&r, VAR_REQUEST_URI)) != NULL)
+		(void)slot_set(&r, VAR_RAW_URI, STR("RAW_URI"), v->value);
+	if (r.at[SLOT_AUTH] == 0 && (v = slot_var(&r, SLOT_REDIRECT_AUTH)) !=
+	    NULL)
+		(void)slot_set(&r, SLOT_AUTH, STR("HTTP_AUTHORIZATION"),
 		    v->value);
 	return 0;
 }

@@ -93,7 +93,7 @@ static enum session_event
 stdin_end(struct fastcgi_session *s, struct request **at)
 {
 	struct request *rq = *at;
-	int64_t length = cgi_length(rq);
+	int64_t length = rq->announced;
 
 	if (length >= 0 && rq->body.total < (uint64_t)length)
 		return refuse_request(s, at, 400,
@@ -116,7 +116,7 @@ params_end(struct fastcgi_session *s, struct request **at,
 
 	if (cgi_vars(rq, c, peer, &s->no) == -1)
 		return refuse_request(s, at, s->no.status, s->no.why);
-	length = cgi_length(rq);
+	length = rq->announced;
 	if (c->body_max != 0 && length > (int64_t)c->body_max)
 		return refuse_request(s, at, 413,
 		    "body larger than limit_request_body");
@@ -143,7 +143,7 @@ stdin_data(struct fastcgi_session *s, struct request **at,
     const struct wire_config *c, const char *p, size_t n)
 {
 	struct request *rq = *at;
-	int64_t length = cgi_length(rq);
+	int64_t length = rq->announced;
 
 	if (rq->nvars == 0)
 		return refuse(s, 400, "STDIN before the end of PARAMS");
@@ -345,17 +345,11 @@ static int
 fastcgi_framing(struct request *rq, int64_t length)
 {
 	struct buffer *out = &rq->rs.out;
-	char line[64];
-	int n;
 
 	if (buffer_reserve(out, 64, RESPONSE_HEAD_MAX + 64) == -1)
 		return -1;
-	if (length >= 0) {
-		n = snprintf(line, sizeof(line), "Content-Length: %lld\r\n",
-		    (long long)length);
-		(void)buffer_add(out, line, (size_t)n,
-		    RESPONSE_HEAD_MAX + 64);
-	}
+	if (length >= 0)
+		(void)response_length(rq, length);
 	return buffer_add(out, "\r\n", 2, RESPONSE_HEAD_MAX + 64);
 }
 

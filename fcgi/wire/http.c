@@ -479,20 +479,14 @@ static int
 http_reply_framing(struct request *rq, int64_t length)
 {
 	struct buffer *out = &rq->rs.out;
-	char line[64];
-	int n = 0;
 
 	if (buffer_reserve(out, 128, RESPONSE_HEAD_MAX + 128) == -1)
 		return -1;
 	if (rq->rs.chunked)
 		(void)buffer_add(out, "Transfer-Encoding: chunked\r\n", 28,
 		    RESPONSE_HEAD_MAX + 128);
-	else if (length >= 0) {
-		n = snprintf(line, sizeof(line), "Content-Length: %lld\r\n",
-		    (long long)length);
-		(void)buffer_add(out, line, (size_t)n,
-		    RESPONSE_HEAD_MAX + 128);
-	}
+	else if (length >= 0)
+		(void)response_length(rq, length);
 	if (!rq->keep)
 		(void)buffer_add(out, "Connection: close\r\n", 19,
 		    RESPONSE_HEAD_MAX + 128);

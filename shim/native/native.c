@@ -139,19 +139,6 @@ native_stop(void)
 	thread_free(self);
 }
 
-static void
-native_enter(void *thread)
-{
-	if (thread != NULL)
-		self = thread;
-}
-
-static void
-native_leave(void *thread)
-{
-	(void)thread;
-}
-
 static int
 native_signals(void)
 {
@@ -229,8 +216,6 @@ const struct app_kind app_native = {
 	.stop = native_stop,
 	.thread_new = thread_new,
 	.thread_free = thread_free,
-	.enter = native_enter,
-	.leave = native_leave,
 	.call = native_call,
 	.signals = native_signals,
 	.dump = native_dump,

@@ -19,6 +19,7 @@ enum {
 /* A key, and the last value that came with it: clients repeat themselves. */
 struct known {
 	PyObject	*key, *last;
+	bool		 basic;		/* `last` is what the base has */
 };
 
 static struct known fixed[VAR_COUNT];
@@ -42,9 +43,10 @@ static const char *const fixed_names[VAR_COUNT] = {
 	[VAR_CONTENT_LENGTH] = "CONTENT_LENGTH",
 };
 
-/* In every request: there from the start, so that no copy has to grow. */
+/* In every request: there from the start, so that no copy has to grow. But
+ * for the path they rarely change, and the base has their last value. */
 static const enum var_id always[] = {
-	VAR_REQUEST_METHOD, VAR_SCRIPT_NAME, VAR_PATH_INFO, VAR_QUERY_STRING,
+	VAR_PATH_INFO, VAR_REQUEST_METHOD, VAR_SCRIPT_NAME, VAR_QUERY_STRING,
 	VAR_SERVER_PROTOCOL, VAR_SERVER_NAME, VAR_SERVER_PORT
 };
 
@@ -145,13 +147,14 @@ environ_set(PyObject *env, const struct var *v)
 	if ((k = known_find(v)) == NULL)
 		return -1;
 	if (k->last != NULL && same(k->last, v->value))
-		return PyDict_SetItem(env, k->key, k->last);
+		return k->basic ? 0 : PyDict_SetItem(env, k->key, k->last);
 	value = PyUnicode_DecodeLatin1(v->value.p, (Py_ssize_t)v->value.n,
 	    NULL);
 	if (value == NULL)
 		return -1;
 	rv = PyDict_SetItem(env, k->key, value);
-	if (v->value.n <= VALUE_KEPT)
+	if (rv == 0 && v->value.n <= VALUE_KEPT && (!k->basic ||
+	    (rv = PyDict_SetItem(base, k->key, value)) == 0))
 		Py_XSETREF(k->last, value);
 	else
 		Py_DECREF(value);
@@ -221,9 +224,11 @@ base_new(void)
 	if ((d = base_constants()) == NULL ||
 	    (empty = PyUnicode_FromString("")) == NULL)
 		goto fail;
-	for (i = 0; i < sizeof(always) / sizeof(*always); i++)
+	for (i = 0; i < sizeof(always) / sizeof(*always); i++) {
 		if (PyDict_SetItem(d, fixed[always[i]].key, empty) == -1)
 			goto fail;
+		fixed[always[i]].basic = always[i] != VAR_PATH_INFO;
+	}
 	if (PyDict_SetItem(d, key_input, Py_None) == -1 ||
 	    PyDict_SetItem(d, key_errors, Py_None) == -1 ||
 	    base_widen(d) == -1)
@@ -286,6 +291,7 @@ environ_done(void)
 	for (i = 0; i < VAR_COUNT; i++) {
 		Py_CLEAR(fixed[i].key);
 		Py_CLEAR(fixed[i].last);
+		fixed[i].basic = false;
 	}
 	for (i = 0; i < HEADERS_SEEN; i++) {
 		Py_CLEAR(seen[i].key);

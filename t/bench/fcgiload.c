@@ -1,8 +1,10 @@
 /*
- * fcgiload [-k] [-c CONNS] [-d SECONDS] [-m IDS] PORT: FastCGI load from
- * one thread, with the variables that nginx sends. -k keeps connections,
- * -m has that many requests under way on each. Prints one line:
- * requests/s, p50 and p99 in microseconds, errors.
+ * fcgiload [-k] [-c CONNS] [-d SECONDS] [-m IDS] [-H PATH] [-r RATE] PORT:
+ * FastCGI load from one thread, with the variables that nginx sends. -k
+ * keeps connections, -m has that many requests under way on each; -H gets
+ * PATH over HTTP instead, on kept connections; -r begins so many requests a
+ * second on them, whether or not the last one was answered in time. Prints
+ * one line: requests/s, p50 and p99 in microseconds, errors.
  */
 #include "config.h"
 
@@ -25,6 +27,7 @@ enum { IDS_MAX = 64, CONNS_MAX = 1024, IN_MAX = 131072,
 	SAMPLES_MAX = 4000000 };
 
 struct conn {
+	struct conn	*next;		/* among the idle */
 	int		 fd;
 	size_t		 have;
 	unsigned int	 open;		/* requests under way */
@@ -53,6 +56,9 @@ static uint32_t			*samples;
 static size_t			 nsamples, errors;
 static unsigned int		 ids = 1;
 static bool			 keep;
+static const char		*path;		/* HTTP */
+static unsigned long		 rate;		/* 0: as fast as can be */
+static struct conn		*idle, **idle_end = &idle;
 static int			 epfd;
 
 static uint64_t
@@ -82,6 +88,12 @@ request_make(void)
 	uint8_t *p, *start;
 	size_t n, m;
 
+	if (path != NULL) {
+		request_len = (size_t)snprintf((char *)request,
+		    sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n"
+		    "User-Agent: fcgiload\r\nAccept: */*\r\n\r\n", path);
+		return;
+	}
 	p = header(request, 1, 8);
 	memcpy(p, "\0\1\0\0\0\0\0\0", 8);
 	p[2] = keep;
@@ -107,13 +119,22 @@ conn_ask(struct conn *c, unsigned int id)
 {
 	size_t at;
 
-	for (at = 0; at < request_len;
+	for (at = 0; path == NULL && at < request_len;
 	    at += 8 + ((size_t)request[at + 4] << 8 | request[at + 5]))
 		request[at + 3] = (uint8_t)id;
 	c->begun[id] = now_us();
 	c->open++;
 	if (write(c->fd, request, request_len) != (ssize_t)request_len)
 		errors++;
+}
+
+/* Until its turn comes. */
+static void
+conn_rest(struct conn *c)
+{
+	c->next = NULL;
+	*idle_end = c;
+	idle_end = &c->next;
 }
 
 static void
@@ -130,7 +151,9 @@ conn_open(struct conn *c)
 	epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev);
 	c->have = 0;
 	c->open = 0;
-	for (id = 1; id <= ids; id++)
+	if (rate > 0)
+		conn_rest(c);
+	else for (id = 1; id <= ids; id++)
 		conn_ask(c, id);
 }
 
@@ -152,9 +175,28 @@ conn_ended(struct conn *c, unsigned int id)
 	if (nsamples < SAMPLES_MAX)
 		samples[nsamples++] = (uint32_t)(now_us() - c->begun[id]);
 	c->open--;
-	if (keep)
+	if (rate > 0)
+		conn_rest(c);
+	else if (keep)
 		conn_ask(c, id);
-	return c->open == 0;
+	return c->open == 0 && rate == 0;
+}
+
+/* Is the HTTP answer whole? Its length, or 0. */
+static size_t
+answer_length(struct conn *c)
+{
+	const char *in = (const char *)c->in, *end, *length;
+	size_t n;
+
+	if ((end = memmem(in, c->have, "\r\n\r\n", 4)) == NULL)
+		return 0;
+	n = (size_t)(end - in) + 4;
+	length = memmem(in, n, "Content-Length: ", 16);
+	if (length == NULL || memcmp(in + 9, "200", 3) != 0)
+		errx(1, "not an answer: %.*s", (int)n, in);
+	n += strtoul(length + 16, NULL, 10);
+	return n <= c->have ? n : 0;
 }
 
 static void
@@ -171,6 +213,13 @@ conn_read(struct conn *c)
 		return;
 	}
 	c->have += (size_t)got;
+	if (path != NULL) {
+		if ((n = answer_length(c)) > 0) {
+			c->have = 0;
+			(void)conn_ended(c, 1);
+		}
+		return;
+	}
 	while (c->have - at >= 8 && !over) {
 		n = 8 + ((size_t)c->in[at + 4] << 8 | c->in[at + 5]) +
 		    c->in[at + 6];
@@ -189,6 +238,47 @@ conn_read(struct conn *c)
 	c->have -= at;
 }
 
+/* Begin what is due; how long until the next is. */
+static struct timespec
+pace(uint64_t start)
+{
+	static uint64_t begun;
+	struct timespec t = { 0, 100 * 1000 * 1000 };
+	uint64_t due, now;
+	struct conn *c;
+
+	for (; rate > 0 && idle != NULL; begun++) {
+		due = start + begun * 1000000 / rate;
+		if (due > (now = now_us())) {
+			t.tv_nsec = (long)(due - now) * 1000;
+			if (due - now > 100000)
+				t.tv_nsec = 100 * 1000 * 1000;
+			break;
+		}
+		c = idle;
+		if ((idle = c->next) == NULL)
+			idle_end = &idle;
+		conn_ask(c, 1);
+		c->begun[1] = due;
+	}
+	return t;
+}
+
+static void
+run(uint64_t start, uint64_t end)
+{
+	struct epoll_event evs[64];
+	struct timespec t;
+	int n;
+
+	while (now_us() < end) {
+		t = pace(start);
+		n = epoll_pwait2(epfd, evs, 64, &t, NULL);
+		while (n-- > 0)
+			conn_read(evs[n].data.ptr);
+	}
+}
+
 static int
 sample_cmp(const void *a, const void *b)
 {
@@ -201,13 +291,12 @@ int
 main(int argc, char *argv[])
 {
 	unsigned long conns = 8, seconds = 3, i;
-	struct epoll_event evs[64];
 	struct conn *all;
 	uint64_t start;
 	double took;
-	int ch, n;
+	int ch;
 
-	while ((ch = getopt(argc, argv, "kc:d:m:")) != -1)
+	while ((ch = getopt(argc, argv, "kc:d:m:H:r:")) != -1)
 		switch (ch) {
 		case 'k':
 			keep = true;
@@ -221,13 +310,20 @@ main(int argc, char *argv[])
 		case 'm':
 			ids = (unsigned int)strtoul(optarg, NULL, 10);
 			break;
+		case 'H':
+			path = optarg;
+			keep = true;
+			break;
+		case 'r':
+			rate = strtoul(optarg, NULL, 10);
+			break;
 		default:
 			conns = 0;
 		}
 	if (optind + 1 != argc || conns < 1 || conns > CONNS_MAX || ids < 1 ||
 	    ids > IDS_MAX)
 		errx(2, "usage: fcgiload [-k] [-c conns] [-d seconds] "
-		    "[-m ids] port");
+		    "[-m ids] [-H path] [-r rate] port");
 	server.sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10));
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	samples = calloc(SAMPLES_MAX, sizeof(*samples));
@@ -238,11 +334,7 @@ main(int argc, char *argv[])
 	start = now_us();
 	for (i = 0; i < conns; i++)
 		conn_open(&all[i]);
-	while (now_us() < start + seconds * 1000000) {
-		n = epoll_wait(epfd, evs, 64, 100);
-		while (n-- > 0)
-			conn_read(evs[n].data.ptr);
-	}
+	run(start, start + seconds * 1000000);
 	took = (double)(now_us() - start) / 1e6;
 	qsort(samples, nsamples, sizeof(*samples), sample_cmp);
 	printf("%.0f %u %u %zu\n", (double)nsamples / took,
