@@ -78,6 +78,43 @@ print_value(FILE *f, const struct settings *s, enum setting id)
 			fputc((unsigned char)*p < ' ' ? ' ' : *p, f);
 }
 
+/* Environment variables are where applications are told their secrets. */
+static void
+print_names(FILE *f, const struct settings *s, enum setting id)
+{
+	const char *const *items;
+	size_t i, n, name;
+
+	items = settings_list(s, id, &n);
+	fputc('[', f);
+	for (i = 0; i < n; i++) {
+		name = strcspn(items[i], "=");
+		fprintf(f, "%s%.*s=...", i > 0 ? ", " : "", (int)name,
+		    items[i]);
+	}
+	fputc(']', f);
+}
+
+char *
+print_public(const struct settings *s, enum setting id)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &size)) == NULL)
+		return NULL;
+	if (setting_info(id)->check == CHECK_PAIRS)
+		print_names(f, s, id);
+	else
+		print_value(f, s, id);
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 /* What the host has to say about a setting. */
 static const char *
 host_remark(const struct settings *s, enum setting id)

@@ -12,6 +12,9 @@
  * writes them; `hosted` says which ones the host decides. To be freed; NULL:
  * out of memory. */
 char	*print_config(const struct settings *, bool hosted);
+/* A setting's value in the same form, to be shown to anybody: without the
+ * values of environment variables. To be freed; NULL: out of memory. */
+char	*print_public(const struct settings *, enum setting);
 /* At most 80 columns wide. To be freed; NULL: out of memory. */
 char	*print_help(void);
 

@@ -121,6 +121,11 @@ struct app_server {
 	int		(*type)(const char *name);
 };
 
+/* One setting in force, to be shown to people; without secrets. */
+struct app_setting {
+	const char	*name, *value, *source;
+};
+
 /* What the application is started with; lives as long as the process. */
 struct app_config {
 	const char	*spec;		/* APP of the command line */
@@ -130,6 +135,9 @@ struct app_config {
 	const char	*virtualenv;	/* directory or NULL */
 	const char	*server_software;	/* "gangway/0.1.0" */
 	bool		 reload;
+	const struct app_setting *settings;
+	size_t		 nsettings;
+	const char	*host;		/* who started us: "passenger" */
 };
 
 /* Exit statuses that load() may return (gunicorn's). */

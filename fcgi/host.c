@@ -117,17 +117,28 @@ named_fastcgi(const char *names, long i)
 }
 
 static bool
+take_offered(struct host *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->offered; i++)
+		take(h, FIRST_FD + (int)i, (h->offered_fastcgi >> i & 1) != 0);
+	return h->nfds > 0;
+}
+
+static bool
 take_systemd(struct host *h)
 {
 	const char *names = getenv("LISTEN_FDNAMES");
-	long pid, n, i;
+	long pid, n;
 
-	if (!env_number("LISTEN_PID", &pid) || pid != (long)getpid() ||
-	    !env_number("LISTEN_FDS", &n))
+	if (!env_number("LISTEN_FDS", &n))
 		return false;
-	for (i = 0; i < n && i < HOST_FDS; i++)
-		take(h, FIRST_FD + (int)i, named_fastcgi(names, i));
-	return h->nfds > 0;
+	for (; h->offered < (size_t)n && h->offered < HOST_FDS; h->offered++)
+		if (named_fastcgi(names, (long)h->offered))
+			h->offered_fastcgi |= UINT64_C(1) << h->offered;
+	return env_number("LISTEN_PID", &pid) && pid == (long)getpid() &&
+	    take_offered(h);
 }
 
 static bool
@@ -192,16 +203,75 @@ host_detect(struct host *h)
 	(void)unsetenv("GUNICORN_FD");
 }
 
+static const char *const host_names[] = {
+	[HOST_STANDALONE] = "standalone",
+	[HOST_PASSENGER] = "passenger",
+	[HOST_SYSTEMD] = "systemd",
+	[HOST_FASTCGI] = "fastcgi",
+	[HOST_CGI] = "cgi",
+};
+
 const char *
 host_name(enum host_kind kind)
 {
-	static const char *const names[] = {
-		[HOST_STANDALONE] = "standalone",
-		[HOST_PASSENGER] = "passenger",
-		[HOST_SYSTEMD] = "systemd",
-		[HOST_FASTCGI] = "fastcgi",
-		[HOST_CGI] = "cgi",
-	};
+	return host_names[kind];
+}
 
-	return names[kind];
+/* What is missing for this host to be true; NULL: nothing. */
+static const char *
+host_lacks(struct host *h, enum host_kind kind)
+{
+	switch (kind) {
+	case HOST_PASSENGER:
+		return is_passenger() ? NULL :
+		    "PASSENGER_SPAWN_WORK_DIR names no spawn directory";
+	case HOST_SYSTEMD:
+		return h->nfds > 0 || take_offered(h) ? NULL :
+		    "no listening socket was given (LISTEN_FDS)";
+	case HOST_FASTCGI:
+		return h->nfds > 0 ? NULL :
+		    "descriptor 0 is not a listening socket";
+	case HOST_CGI:
+		return is_cgi() ? NULL :
+		    "GATEWAY_INTERFACE and REQUEST_METHOD are not set";
+	case HOST_STANDALONE:
+		break;
+	}
+	return NULL;
+}
+
+static void
+give_back(struct host *h)
+{
+	while (h->nfds > 0)
+		close(h->fds[--h->nfds]);
+	h->fastcgi = 0;
+}
+
+int
+host_override(struct host *h, const char *name, char **why)
+{
+	enum host_kind kind = HOST_STANDALONE;
+	const char *lack;
+
+	if (strcmp(name, "auto") == 0 ||
+	    strcmp(name, host_names[h->kind]) == 0)
+		return 0;
+	while (kind < HOST_CGI && strcmp(name, host_names[kind]) != 0)
+		kind++;
+	if ((lack = host_lacks(h, kind)) != NULL) {
+		if (asprintf(why, "it cannot be %s, for %s (found: %s)", name,
+		    lack, host_names[h->kind]) == -1)
+			*why = NULL;
+		return -1;
+	}
+	/* Descriptor 0 speaks FastCGI by its starter's word only. */
+	if (kind == HOST_FASTCGI)
+		h->fastcgi = UINT64_MAX;
+	else if (kind == HOST_SYSTEMD && h->kind == HOST_FASTCGI)
+		h->fastcgi = 0;
+	else if (kind != HOST_SYSTEMD)
+		give_back(h);
+	h->kind = kind;
+	return 0;
 }

@@ -18,6 +18,8 @@ struct host {
 	size_t		 nfds;
 	uint64_t	 fastcgi;	/* bit i: fds[i] speaks FastCGI, by
 					   its FDNAME or as fd 0 */
+	size_t		 offered;	/* LISTEN_FDS, whoever it is for */
+	uint64_t	 offered_fastcgi;
 };
 
 /* Look at descriptors and environment; opens /dev/null where 0-2 are
@@ -25,6 +27,9 @@ struct host {
  * Passenger and CGI say is still to be read by those who serve them).
  * A standalone server may have fds too: those of GUNICORN_FD. */
 void	 host_detect(struct host *);
+/* A person says who it is ("auto": what was found stays). 0, or -1 with *why
+ * (to be freed) where that host's sockets or variables are not there. */
+int	 host_override(struct host *, const char *name, char **why);
 const char *host_name(enum host_kind);
 
 #endif

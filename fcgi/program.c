@@ -196,24 +196,42 @@ open_logs(struct program *p)
 	return 0;
 }
 
+/* Under FastCGI's starters we are one of as many as they want, unless the
+ * number was meant for them. */
+static bool
+is_alone(const struct program *p)
+{
+	return p->host.kind == HOST_FASTCGI &&
+	    !settings_meant_for_host(p->load.settings, SET_workers);
+}
+
 static void
 say_settings(const struct program *p)
 {
 	const struct settings *s = p->load.settings;
-	const char *class = settings_string(s, SET_worker_class);
+	const char *class = settings_string(s, SET_worker_class), *why;
+	bool sync = strcmp(class, "sync") == 0;
+	long n = settings_int(s, SET_workers),
+	    threads = sync ? 1 : settings_int(s, SET_threads);
 	size_t i;
 
 	for (i = 0; i < p->load.nnotes; i++)
 		log_warning("%s", p->load.notes[i]);
-	log_info("Settings: %s, workers %ld%s%s%s, threads %ld, profile %s%s%s",
-	    class, settings_int(s, SET_workers),
-	    p->load.workers_why != NULL ? " (" : "",
-	    p->load.workers_why != NULL ? p->load.workers_why : "",
-	    p->load.workers_why != NULL ? ")" : "",
-	    strcmp(class, "sync") == 0 ? 1 : settings_int(s, SET_threads),
-	    p->load.profile != NULL ? p->load.profile : "none",
-	    p->load.file != NULL ? ", file " : "",
-	    p->load.file != NULL ? p->load.file : "");
+	why = p->load.workers_why;
+	if (why == NULL)
+		why = settings_source(s, SET_workers);
+	if (is_alone(p)) {
+		n = 1;
+		why = "the starter has as many as it wants";
+	}
+	log_info("Settings: %s, %s%s; %s, %ld thread%s; %ld worker%s: %s",
+	    p->load.file != NULL ? p->load.file : "no file",
+	    p->load.profile != NULL ? "profile " : "",
+	    p->load.profile != NULL ? p->load.profile : "no profile",
+	    class, threads, threads == 1 ? "" : "s", n, n == 1 ? "" : "s",
+	    why);
+	if (p->host.kind != HOST_STANDALONE)
+		log_info("Started by: %s", host_name(p->host.kind));
 }
 
 /* --- listeners and the end */
@@ -287,8 +305,7 @@ serve(struct program *p)
 		return 1;
 	if (open_listeners(p) == -1)
 		return 1;
-	if (p->host.kind == HOST_FASTCGI &&
-	    !settings_meant_for_host(s, SET_workers))
+	if (is_alone(p))
 		return run_alone(p);
 	if ((m.settings = settings_copy(s)) == NULL)
 		return fail(NULL, NULL);
@@ -337,13 +354,36 @@ check(struct program *p)
 	return preload(p);
 }
 
+/* A person may know better than the evidence. What settings mean depends on
+ * the host: they are read again where it is another. */
+static int
+load_for_host(struct program *p)
+{
+	enum host_kind found = p->host.kind;
+	char *why = NULL;
+
+	if (load(p, NULL, &p->load) == -1)
+		return -1;
+	if (host_override(&p->host, settings_string(p->load.settings,
+	    SET_host), &why) == -1) {
+		p->load.status = fail("host", why);
+		free(why);
+		return -1;
+	}
+	p->config.host = host_name(p->host.kind);
+	if (p->host.kind == found)
+		return 0;
+	load_result_done(&p->load);
+	return load(p, NULL, &p->load);
+}
+
 static int
 run(struct program *p)
 {
 	const struct settings *s;
 	char *why = NULL;
 
-	if (load(p, NULL, &p->load) == -1) {
+	if (load_for_host(p) == -1) {
 		if (p->load.output != NULL)
 			fputs(p->load.output, p->load.status == 0 ? stdout :
 			    stderr);
@@ -375,6 +415,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	size_t i;
 
 	host_detect(&p.host);
+	p.config.host = host_name(p.host.kind);
 	p.first_environ = copy_environ();
 	p.first_cwd = getcwd(NULL, 0);
 	if (p.first_environ == NULL || p.first_cwd == NULL)

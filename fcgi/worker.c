@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "conf/print.h"
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/acceptor.h"
@@ -326,12 +327,32 @@ open_net(struct serving *s)
 	return 0;
 }
 
+/* What is shown to people is no reason to fail: without memory, less. */
+static void
+show_settings(struct app_config *c, const struct settings *s)
+{
+	static struct app_setting shown[SETTING_COUNT];
+	size_t i;
+
+	for (i = 0; i < SETTING_COUNT; i++) {
+		free((char *)(uintptr_t)shown[i].value);
+		shown[i] = (struct app_setting){
+			.name = setting_info((enum setting)i)->name,
+			.value = print_public(s, (enum setting)i),
+			.source = settings_source(s, (enum setting)i),
+		};
+	}
+	c->settings = shown;
+	c->nsettings = SETTING_COUNT;
+}
+
 void
 worker_app_config(struct app_config *c, const struct settings *s)
 {
 	size_t n;
 
 	*c = (struct app_config){
+		.host = c->host,
 		.spec = settings_string(s, SET_wsgi_app),
 		.threads = thread_count(s),
 		.multiprocess = settings_int(s, SET_workers) > 1,
@@ -339,6 +360,7 @@ worker_app_config(struct app_config *c, const struct settings *s)
 		.virtualenv = settings_string(s, SET_virtualenv),
 		.server_software = PACKAGE "/" PACKAGE_VERSION,
 	};
+	show_settings(c, s);
 }
 
 static int

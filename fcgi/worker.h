@@ -31,7 +31,8 @@ struct worker {
 	unsigned long		 max_requests;	/* jitter drawn, 0: no limit */
 };
 
-/* What the application is to know of these settings (it points there). */
+/* What the application is to know of these settings (it points there). The
+ * host is left as it is. */
 void	 worker_app_config(struct app_config *, const struct settings *);
 
 /*

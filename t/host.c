@@ -219,6 +219,74 @@ handed(void)
 	    h.fds[1] == 5 && ready(5) && getenv("GUNICORN_FD") == NULL;
 }
 
+/* Does that word lead to that host, with that many sockets? */
+static bool
+becomes(struct host *h, const char *name, enum host_kind kind, size_t nfds)
+{
+	char *why = NULL;
+
+	return host_override(h, name, &why) == 0 && h->kind == kind &&
+	    h->nfds == nfds && why == NULL;
+}
+
+static bool
+refuses(struct host *h, const char *name, const char *reason)
+{
+	enum host_kind kind = h->kind;
+	size_t nfds = h->nfds;
+	char *why = NULL;
+
+	return host_override(h, name, &why) == -1 && why != NULL &&
+	    strstr(why, reason) != NULL && h->kind == kind &&
+	    h->nfds == nfds;
+}
+
+static bool
+override_nothing(void)
+{
+	struct host h;
+
+	host_detect(&h);
+	return becomes(&h, "auto", HOST_STANDALONE, 0) &&
+	    becomes(&h, "standalone", HOST_STANDALONE, 0) &&
+	    refuses(&h, "fastcgi", "descriptor 0") &&
+	    refuses(&h, "systemd", "LISTEN_FDS") &&
+	    refuses(&h, "cgi", "GATEWAY_INTERFACE") &&
+	    refuses(&h, "passenger", "PASSENGER_SPAWN_WORK_DIR");
+}
+
+static bool
+override_socket_on_0(void)
+{
+	struct host h;
+	int fd = listening_socket();
+
+	dup2(fd, 0);
+	host_detect(&h);
+	return becomes(&h, "auto", HOST_FASTCGI, 1) && h.fastcgi == 1 &&
+	    becomes(&h, "systemd", HOST_SYSTEMD, 1) && h.fastcgi == 0 &&
+	    becomes(&h, "fastcgi", HOST_FASTCGI, 1) && h.fastcgi & 1 &&
+	    (fd = h.fds[0]) > 2 &&
+	    becomes(&h, "standalone", HOST_STANDALONE, 0) &&
+	    fcntl(fd, F_GETFD) == -1;
+}
+
+static bool
+override_pid_of_another(void)
+{
+	struct host h;
+
+	closefrom(3);
+	if (listening_socket() != 3 || listening_socket() != 4)
+		_exit(99);
+	setenv("LISTEN_PID", "1", 1);
+	setenv("LISTEN_FDS", "2", 1);
+	setenv("LISTEN_FDNAMES", "web:fcgi", 1);
+	host_detect(&h);
+	return h.kind == HOST_STANDALONE && h.nfds == 0 &&
+	    becomes(&h, "systemd", HOST_SYSTEMD, 2) && h.fastcgi == 2;
+}
+
 static const struct {
 	const char *name;
 	bool (*run)(void);
@@ -236,6 +304,9 @@ static const struct {
 	{ "response/finish is a FIFO: Passenger, before CGI", passenger },
 	{ "no FIFO: standalone",		no_passenger },
 	{ "GUNICORN_FD: what listens of it",	handed },
+	{ "override: only with what is needed",	override_nothing },
+	{ "override: a socket on 0",		override_socket_on_0 },
+	{ "override: LISTEN_PID is another",	override_pid_of_another },
 };
 
 int

@@ -309,6 +309,8 @@ test_environ(void)
 	    "True|False|True");
 	echo_is("SERVER_SOFTWARE,wsgi.file_wrapper,a",
 	    "'gangway/test'|<class 'gangway.FileWrapper'>|None");
+	echo_is("gangway.host,gangway.settings", "'fastcgi'|"
+	    "(('threads', '4', 'default'), ('raw_env', '[A=...]', 'x.ini:2'))");
 	call_app("echo", "wsgi.url_scheme", NULL);
 	fake.rq.https = true;
 	(void)shim_call(&fake);
@@ -652,6 +654,11 @@ test_confs(void)
 	free(why);
 }
 
+static const struct app_setting settings[] = {
+	{ "threads", "4", "default" },
+	{ "raw_env", "[A=...]", "x.ini:2" },
+};
+
 int
 main(int argc, char **argv)
 {
@@ -669,6 +676,9 @@ main(int argc, char **argv)
 	shim_config.threads = 4;
 	shim_config.pythonpath = paths;
 	shim_config.server_software = "gangway/test";
+	shim_config.settings = settings;
+	shim_config.nsettings = 2;
+	shim_config.host = "fastcgi";
 	if (!ok(shim_open() == 0, "the module starts"))
 		return tap_done();
 	test_loads();

@@ -36,6 +36,12 @@ SECRET = re.compile(r"cookie|auth|passw|secret|token|session|credential"
 MASK = "\u2022" * 6
 
 
+# What decides how much a host can take: always shown.
+WORTH = ("worker_class", "workers", "threads", "worker_connections", "timeout",
+         "graceful_timeout", "keepalive", "max_requests",
+         "max_requests_jitter", "backlog")
+
+
 # --- what is known of the host and the request
 
 HOSTS = {
@@ -90,7 +96,7 @@ def masked_setting(name, value):
     """A setting's value as text; NAME=VALUE pairs are masked one by one."""
     if isinstance(value, (list, tuple)):
         return ", ".join(masked_setting(name, item) for item in value)
-    text = "" if value is None else str(value)
+    text = "" if value in (None, "None", "[]", "{}") else str(value)
     return re.sub(r"(\w*)=([^\s,]+)",
                   lambda m: m.group(1) + "=" + masked(m.group(1), m.group(2)),
                   text)
@@ -257,11 +263,9 @@ def settings_section(environ):
                    "in force and where it came from."
         return '<section><h2>Settings</h2><p class="soft">%s</p></section>' \
             % esc(note)
-    given = [row for row in rows if row[2] != "default"]
-    rest = [row for row in rows if row[2] == "default"]
-    out = ["<section><h2>Settings</h2>"]
-    out.append(table(given) if given else
-               '<p class="soft">Everything is at its default.</p>')
+    shown = [row for row in rows if row[2] != "default" or row[0] in WORTH]
+    rest = [row for row in rows if row not in shown]
+    out = ["<section><h2>Settings</h2>", table(shown)]
     if rest:
         out.append("<details><summary>%d more at their defaults</summary>%s"
                    "</details>" % (len(rest), table(rest)))

@@ -201,6 +201,54 @@ base_constants(void)
 	    c->server_software != NULL ? c->server_software : "gangway");
 }
 
+/* ((name, value, source), ...): nobody can change it for another request. */
+static PyObject *
+settings_tuple(void)
+{
+	const struct app_config *c = shim.config;
+	const struct app_setting *s;
+	PyObject *all, *one;
+	size_t i;
+
+	if ((all = PyTuple_New((Py_ssize_t)c->nsettings)) == NULL)
+		return NULL;
+	for (i = 0; i < c->nsettings; i++) {
+		s = &c->settings[i];
+		one = Py_BuildValue("(NNN)",
+		    PyUnicode_DecodeFSDefault(s->name),
+		    PyUnicode_DecodeFSDefault(s->value != NULL ?
+		    s->value : ""),
+		    PyUnicode_DecodeFSDefault(s->source));
+		if (one == NULL) {
+			Py_DECREF(all);
+			return NULL;
+		}
+		PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
+	}
+	return all;
+}
+
+/* What only gangway tells. */
+static int
+base_own(PyObject *d)
+{
+	const char *host = shim.config->host;
+	PyObject *value;
+	int rv;
+
+	if ((value = settings_tuple()) == NULL)
+		return -1;
+	rv = PyDict_SetItemString(d, "gangway.settings", value);
+	Py_DECREF(value);
+	if (rv == -1 || host == NULL)
+		return rv;
+	if ((value = PyUnicode_FromString(host)) == NULL)
+		return -1;
+	rv = PyDict_SetItemString(d, "gangway.host", value);
+	Py_DECREF(value);
+	return rv;
+}
+
 /* A dictionary that once was larger is copied as large as it was. */
 static int
 base_widen(PyObject *d)
@@ -231,7 +279,7 @@ base_new(void)
 	}
 	if (PyDict_SetItem(d, key_input, Py_None) == -1 ||
 	    PyDict_SetItem(d, key_errors, Py_None) == -1 ||
-	    base_widen(d) == -1)
+	    base_own(d) == -1 || base_widen(d) == -1)
 		goto fail;
 	Py_DECREF(empty);
 	return d;

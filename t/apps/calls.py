@@ -347,7 +347,7 @@ def spoils(environ, start_response):
 def types(environ, start_response):
     start_response("200 OK", TEXT)
     bad = [k for k, v in environ.items() if type(k) is not str
-           or not k.startswith("wsgi.") and type(v) is not str]
+           or "." not in k and type(v) is not str]
     return [repr((type(environ) is dict, bad)).encode()]
 
 
