@@ -22,6 +22,8 @@ static void	 go_on(struct connection *);
 static void
 enter(struct connection *c, enum net_list list)
 {
+	if (uv_is_closing(&c->uv.handle))
+		return;
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->in_list = list;
 	TAILQ_INSERT_TAIL(&c->net->list[list], c, entry);
@@ -31,7 +33,14 @@ enter(struct connection *c, enum net_list list)
 static void
 release(struct connection *c)
 {
+	bool listed;
+
 	if (!c->closed || c->refs > 0)
+		return;
+	pthread_mutex_lock(&c->net->todo_lock);
+	listed = c->in_todo;	/* connections_todo() comes back to it */
+	pthread_mutex_unlock(&c->net->todo_lock);
+	if (listed)
 		return;
 	queue_clear(&c->queue);
 	pthread_mutex_destroy(&c->lock);
@@ -73,7 +82,7 @@ static void
 finish(struct connection *c, bool linger)
 {
 	c->close_after = true;
-	if (c->refs > 0)
+	if (c->refs > 0 || uv_is_closing(&c->uv.handle))
 		return;
 	if (sink_pending(c)) {
 		enter(c, NET_SENDING);
@@ -363,8 +372,8 @@ feed(struct connection *c)
 
 	while (more && c->in.n > 0 && attentive(c)) {
 		more = step(c, c->in.p, c->in.n, &used);
-		if (uv_is_closing(&c->uv.handle))
-			return;
+		if (uv_is_closing(&c->uv.handle) || c->close_after)
+			return;		/* its bytes are gone already */
 		buffer_drop(&c->in, used);
 		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
 	}
@@ -678,6 +687,7 @@ connections_todo(struct net *net)
 		pthread_mutex_unlock(&net->todo_lock);
 		if (sink_pending(c))
 			sink_watch(c);
+		release(c);
 	}
 }
 
