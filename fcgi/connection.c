@@ -22,6 +22,8 @@ static void	 go_on(struct connection *);
 static void
 enter(struct connection *c, enum net_list list)
 {
+	if (uv_is_closing(&c->uv.handle))
+		return;
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->in_list = list;
 	TAILQ_INSERT_TAIL(&c->net->list[list], c, entry);
@@ -73,7 +75,7 @@ static void
 finish(struct connection *c, bool linger)
 {
 	c->close_after = true;
-	if (c->refs > 0)
+	if (c->refs > 0 || uv_is_closing(&c->uv.handle))
 		return;
 	if (sink_pending(c)) {
 		enter(c, NET_SENDING);
@@ -364,8 +366,8 @@ feed(struct connection *c)
 
 	while (more && c->in.n > 0 && attentive(c)) {
 		more = step(c, c->in.p, c->in.n, &used);
-		if (uv_is_closing(&c->uv.handle))
-			return;
+		if (uv_is_closing(&c->uv.handle) || c->close_after)
+			return;		/* its bytes are gone already */
 		buffer_drop(&c->in, used);
 		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
 	}

@@ -68,6 +68,7 @@ net_done(struct net *net)
 		while ((c = TAILQ_FIRST(&net->list[i])) != NULL)
 			connection_cut(c);
 	(void)uv_run(&net->loop, UV_RUN_NOWAIT);
+	connections_todo(net);
 	uv_walk(&net->loop, close_handle, NULL);
 	(void)uv_run(&net->loop, UV_RUN_NOWAIT);
 	(void)uv_loop_close(&net->loop);

@@ -11,7 +11,8 @@
 
 /* --- any thread */
 
-/* Ask the loop to see to the queue. */
+/* Ask the loop to see to the queue: not here, where a failure would cut the
+ * connection under whoever is using it. */
 static void
 ask_loop(struct connection *c)
 {
@@ -147,7 +148,7 @@ sink_raw(struct connection *c, const void *p, size_t n)
 		c->broken = true;
 	pthread_mutex_unlock(&c->lock);
 	if (queued)
-		sink_watch(c);
+		ask_loop(c);
 }
 
 bool
