@@ -17,7 +17,7 @@ enum {
 struct reader {
 	struct request	*rq;
 	uint64_t	 seen;		/* a bit for each name, roughly */
-	uint16_t	 at[SLOTS];	/* in rq->vars, plus one; 0: not there */
+	uint16_t	 at[SLOTS];	/* in rq->vars plus 1; 0: absent */
 };
 
 static unsigned int
