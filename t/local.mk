@@ -203,7 +203,8 @@ fuzz: $(FUZZERS)
 check-valgrind: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(C_TESTS)' \
 	  CHECK_WRAPPER='$(VALGRIND) -q --error-exitcode=99 \
-	    --leak-check=full \
+	    --leak-check=full --show-leak-kinds=definite \
+	    --errors-for-leak-kinds=definite \
 	    --suppressions=$(abs_top_srcdir)/t/python.supp'
 # make soak SOAK=600: as many seconds of each kind of churn.
 SOAK = 300
