@@ -390,12 +390,19 @@ drop_rights(const struct worker *w)
 	return 0;
 }
 
+/* To the end in order: what is left behind would be found as a leak. */
 static int
-fail(const struct worker *w, int status)
+finish(struct serving *s, int status)
 {
+	const struct app_kind *kind = s->w->kind;
+
 	log_info("Worker exiting (pid: %ld)", (long)getpid());
-	if (w->kind->stop != NULL)
-		w->kind->stop();
+	access_free(s->format);
+	trust_free((struct trust *)(uintptr_t)s->net.trust);
+	free(s->net.acceptors);
+	free(s);
+	if (kind->stop != NULL)
+		kind->stop();
 	return status;
 }
 
@@ -438,19 +445,12 @@ worker_run(const struct worker *w)
 	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
 	    SET_graceful_timeout);
 	if ((status = load_app(w)) != APP_OK)
-		return fail(w, status);
+		return finish(s, status);
 	if (open_net(s) == -1)
-		return fail(w, APP_BOOT);
+		return finish(s, APP_BOOT);
 	if (!serve(s))
 		_exit(0);
 	wake = NULL;
 	net_done(&s->net);
-	log_info("Worker exiting (pid: %ld)", (long)getpid());
-	access_free(s->format);
-	trust_free((struct trust *)(uintptr_t)s->net.trust);
-	free(s->net.acceptors);
-	free(s);
-	if (w->kind->stop != NULL)
-		w->kind->stop();
-	return 0;
+	return finish(s, 0);
 }
