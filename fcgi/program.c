@@ -51,6 +51,18 @@ fail(const char *what, const char *why)
 	return 1;
 }
 
+/* A file that cannot be opened; errno says why. */
+static int
+fail_setting(const struct settings *s, enum setting id)
+{
+	int error = errno;
+
+	fprintf(stderr, "Error: %s (%s): cannot open %s: %s\n",
+	    setting_info(id)->name, settings_source(s, id),
+	    settings_string(s, id), strerror(error));
+	return 1;
+}
+
 static char **
 copy_environ(void)
 {
@@ -186,13 +198,13 @@ open_logs(struct program *p)
 
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output)) == -1)
-		return fail(error, strerror(errno));
+		return fail_setting(s, SET_errorlog);
 	/* A starter that gives stderr away would hide why we do not start. */
 	if (p->host.kind == HOST_FASTCGI && error != NULL &&
 	    strcmp(error, "-") == 0 && is_null(STDERR_FILENO))
 		log_open_syslog();
 	if (access_open(access) == -1)
-		return fail(access, strerror(errno));
+		return fail_setting(s, SET_accesslog);
 	return 0;
 }
 
@@ -275,6 +287,7 @@ run_alone(struct program *p)
 		.started = p->started, .loaded = p->loaded,
 		.usr1_leaves = true,
 	};
+	int status;
 
 	if ((board = scoreboard_new(1)) == NULL) {
 		log_error("Cannot make the scoreboard: %s", strerror(errno));
@@ -282,7 +295,10 @@ run_alone(struct program *p)
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
-	return worker_run(&w);
+	status = worker_run(&w);
+	listeners_close(&p->listeners, false);
+	scoreboard_free(board);
+	return status;
 }
 
 static int
@@ -343,6 +359,10 @@ show_config(struct program *p)
 static int
 check(struct program *p)
 {
+	size_t i;
+
+	for (i = 0; i < p->load.nnotes; i++)
+		fprintf(stderr, "Warning: %s\n", p->load.notes[i]);
 	if (settings_bool(p->load.settings, SET_print_config) &&
 	    show_config(p) != 0)
 		return 1;
@@ -379,6 +399,8 @@ run(struct program *p)
 {
 	const struct settings *s;
 	char *why = NULL;
+	uid_t uid;
+	gid_t gid;
 
 	if (load_for_host(p) == -1) {
 		if (p->load.output != NULL)
@@ -392,6 +414,12 @@ run(struct program *p)
 	/* Inside an interpreter, forks must always be announced to it. */
 	if (p->inside && start_python(p, s, &why) == -1)
 		return 1;
+	if (p->host.kind == HOST_STANDALONE &&
+	    rights_find(s, &uid, &gid, &why) == -1) {
+		(void)fail(NULL, why);
+		free(why);
+		return 1;
+	}
 	if (open_logs(p) != 0)
 		return 1;
 	if (settings_bool(s, SET_print_config) ||

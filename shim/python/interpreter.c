@@ -80,7 +80,8 @@ venv_program(const char *given)
 	    PY_MINOR_VERSION);
 	if (venv_version(dir, version, sizeof(version)) == -1) {
 		shim.server->log(APP_ERROR, "%s is not a virtual environment: "
-		    "no version in its pyvenv.cfg", dir);
+		    "%s", dir, access(dir, F_OK) == 0 ?
+		    "no version in its pyvenv.cfg" : "it is not there");
 		goto done;
 	}
 	if (strcmp(version, want) != 0) {
