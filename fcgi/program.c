@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -51,6 +52,18 @@ fail(const char *what, const char *why)
 	return 1;
 }
 
+/* A file that cannot be opened; errno says why. */
+static int
+fail_setting(const struct settings *s, enum setting id)
+{
+	int error = errno;
+
+	fprintf(stderr, "Error: %s (%s): cannot open %s: %s\n",
+	    setting_info(id)->name, settings_source(s, id),
+	    settings_string(s, id), strerror(error));
+	return 1;
+}
+
 static char **
 copy_environ(void)
 {
@@ -65,6 +78,27 @@ copy_environ(void)
 		if ((e[i] = strdup(environ[i])) == NULL)
 			return NULL;
 	return e;
+}
+
+/* Called by its name in the bin/ of a virtual environment, a link or not, we
+ * are in that environment as if it had been activated. */
+static void
+enter_venv(void)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN), *slash;
+	char *path, *dir;
+
+	if (name == NULL || (slash = strrchr(name, '/')) == NULL ||
+	    asprintf(&path, "%.*s/../pyvenv.cfg", (int)(slash - name),
+	    name) == -1)
+		return;
+	if (access(path, R_OK) == 0) {
+		path[strlen(path) - strlen("/pyvenv.cfg")] = '\0';
+		if ((dir = realpath(path, NULL)) != NULL)
+			(void)setenv("VIRTUAL_ENV", dir, 1);
+		free(dir);
+	}
+	free(path);
 }
 
 /* --- the application's kind */
@@ -186,13 +220,13 @@ open_logs(struct program *p)
 
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output)) == -1)
-		return fail(error, strerror(errno));
+		return fail_setting(s, SET_errorlog);
 	/* A starter that gives stderr away would hide why we do not start. */
 	if (p->host.kind == HOST_FASTCGI && error != NULL &&
 	    strcmp(error, "-") == 0 && is_null(STDERR_FILENO))
 		log_open_syslog();
 	if (access_open(access) == -1)
-		return fail(access, strerror(errno));
+		return fail_setting(s, SET_accesslog);
 	return 0;
 }
 
@@ -285,6 +319,7 @@ run_alone(struct program *p)
 	w.board = board;
 	status = worker_run(&w);
 	listeners_close(&p->listeners, false);
+	scoreboard_free(board);
 	return status;
 }
 
@@ -346,6 +381,10 @@ show_config(struct program *p)
 static int
 check(struct program *p)
 {
+	size_t i;
+
+	for (i = 0; i < p->load.nnotes; i++)
+		fprintf(stderr, "Warning: %s\n", p->load.notes[i]);
 	if (settings_bool(p->load.settings, SET_print_config) &&
 	    show_config(p) != 0)
 		return 1;
@@ -382,6 +421,8 @@ run(struct program *p)
 {
 	const struct settings *s;
 	char *why = NULL;
+	uid_t uid;
+	gid_t gid;
 
 	if (load_for_host(p) == -1) {
 		if (p->load.output != NULL)
@@ -395,6 +436,12 @@ run(struct program *p)
 	/* Inside an interpreter, forks must always be announced to it. */
 	if (p->inside && start_python(p, s, &why) == -1)
 		return 1;
+	if (p->host.kind == HOST_STANDALONE &&
+	    rights_find(s, &uid, &gid, &why) == -1) {
+		(void)fail(NULL, why);
+		free(why);
+		return 1;
+	}
 	if (open_logs(p) != 0)
 		return 1;
 	if (settings_bool(s, SET_print_config) ||
@@ -416,6 +463,8 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 
 	host_detect(&p.host);
 	p.config.host = host_name(p.host.kind);
+	if (!p.inside)
+		enter_venv();
 	p.first_environ = copy_environ();
 	p.first_cwd = getcwd(NULL, 0);
 	if (p.first_environ == NULL || p.first_cwd == NULL)

@@ -369,6 +369,14 @@ crew_signal(const struct crew *c, int sig)
 			proc_send(&c->procs[i], sig);
 }
 
+/* The first worker goes ahead: what it cannot load, no other can, and one
+ * report of that is enough. */
+static bool
+first_is_awaited(const struct crew *c)
+{
+	return !c->ever_ready && crew_count(c, 0) > 0;
+}
+
 void
 crew_tick(struct crew *c, bool fill)
 {
@@ -385,7 +393,7 @@ crew_tick(struct crew *c, bool fill)
 			proc_look(c, i);
 			proc_watch(c, i, now);
 		}
-	for (i = 0; fill && i < c->wanted; i++)
+	for (i = 0; fill && i < c->wanted && !first_is_awaited(c); i++)
 		if (slot_lacks(c, &c->slots[i]) &&
 		    now >= c->slots[i].retry_at)
 			(void)slot_spawn(c, i, c->current);
@@ -414,7 +422,7 @@ crew_pause(const struct crew *c)
 		if (c->timeout_ms != 0)
 			sooner(&next, now + BEAT_MS);
 	}
-	for (i = 0; i < c->wanted; i++)
+	for (i = 0; i < c->wanted && !first_is_awaited(c); i++)
 		if (slot_lacks(c, &c->slots[i]))
 			sooner(&next, c->slots[i].retry_at);
 	if (next == UINT64_MAX)

@@ -392,9 +392,9 @@ drop_rights(const struct worker *w)
 	return 0;
 }
 
-/* The end of a worker, served or not. */
+/* To the end in order: what is left behind would be found as a leak. */
 static int
-done(struct serving *s, int status)
+finish(struct serving *s, int status)
 {
 	const struct app_kind *kind = s->w->kind;
 
@@ -447,12 +447,12 @@ worker_run(const struct worker *w)
 	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
 	    SET_graceful_timeout);
 	if ((status = load_app(w)) != APP_OK)
-		return done(s, status);
+		return finish(s, status);
 	if (open_net(s) == -1)
-		return done(s, APP_BOOT);
+		return finish(s, APP_BOOT);
 	if (!serve(s))
 		_exit(0);
 	wake = NULL;
 	net_done(&s->net);
-	return done(s, 0);
+	return finish(s, 0);
 }

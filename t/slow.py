@@ -123,7 +123,9 @@ def test_slow(klass):
         note("%s: %d connections cost %d KB" % (klass, len(held), grown))
         ok(grown < 64 * 1024, klass + ": memory stays bounded",
            "%d KB" % grown)
-        ok(sorted(s.workers()) == pids, klass + ": no worker died of it")
+        now = sorted(s.workers())
+        ok(now == pids, klass + ": no worker died of it",
+           "%s, then %s\n%s" % (pids, now, s.log()[-2000:]))
         t0 = time.monotonic()
         status = s.stop(seconds=10)
         took = time.monotonic() - t0

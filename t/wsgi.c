@@ -595,11 +595,13 @@ static const struct {
 	    "'__config__' and os.path.isfile(__file__) else 2\n", 0,
 	    "workers=1\n" },
 	{ "float", "timeout = 2.5\n", -1,
-	    "Invalid value for timeout: 2.5: must be a whole number" },
+	    "Invalid value for timeout: 2.5 (gunicorn.conf.py): must be a whole "
+	    "number" },
 	{ "bytes", "user = b'me'\n", -1, "no setting has" },
 	{ "list of numbers", "bind = [1]\n", -1, "a list of strings" },
 	{ "refused", "user = 'refuse'\n", -1,
-	    "Invalid value for user: 'refuse': this is refused" },
+	    "Invalid value for user: 'refuse' (gunicorn.conf.py): this is "
+	    "refused" },
 	{ "NUL", "user = 'a\\0b'\n", -1, "NUL" },
 	{ "surrogate", "user = '\\ud800'\n", -1, "Unicode" },
 	{ "raises", "workers = 1\n1/0\n", -1, "ZeroDivisionError" },

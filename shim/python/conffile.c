@@ -68,6 +68,7 @@ struct reading {
 };
 
 static PyObject *hooks;
+static const char *file;	/* being read, for messages */
 
 /* ---- what a value is ---- */
 
@@ -114,8 +115,8 @@ refuse(const char *name, PyObject *value, const char *reason, char **why)
 		text = PyUnicode_AsUTF8(repr);
 	if (text == NULL)
 		PyErr_Clear();
-	if (asprintf(why, "Invalid value for %s: %s: %s", name,
-	    text != NULL ? text : "?", reason) == -1)
+	if (asprintf(why, "Invalid value for %s: %s (%s): %s", name,
+	    text != NULL ? text : "?", file, reason) == -1)
 		*why = NULL;
 	Py_XDECREF(repr);
 	return -1;
@@ -403,6 +404,7 @@ conffile_read(const char *path, void *conf, char **why)
 	int rv = -1;
 
 	*why = NULL;
+	file = (file = strrchr(path, '/')) != NULL ? file + 1 : path;
 	if ((rd.ns = interpreter_source("<gangway config>", source)) == NULL ||
 	    (rd.hooks = PyDict_New()) == NULL ||
 	    (module = conffile_run(&rd, path)) == NULL) {

@@ -2,8 +2,10 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <frameobject.h>
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,47 @@ error_lines(enum app_log level, const char *p, size_t n)
 			nl = end;
 		shim.server->log(level, "%.*s", (int)(nl - p), p);
 	}
+}
+
+/* Is it one of the steps between us and the application? */
+static bool
+frame_is_ours(PyObject *tb)
+{
+	PyObject *code, *file;
+	const char *name = NULL;
+	size_t n;
+	bool ours;
+
+	code = (PyObject *)PyFrame_GetCode(((PyTracebackObject *)
+	    (void *)tb)->tb_frame);
+	file = PyObject_GetAttrString(code, "co_filename");
+	if (file != NULL)
+		name = PyUnicode_AsUTF8(file);
+	if (name == NULL)
+		PyErr_Clear();
+	n = name != NULL ? strlen(name) : 0;
+	ours = name != NULL && (strncmp(name, "<gangway ", 9) == 0 ||
+	    strncmp(name, "<frozen importlib", 17) == 0 ||
+	    (n > 22 && strcmp(name + n - 22, "/importlib/__init__.py") == 0));
+	Py_XDECREF(file);
+	Py_DECREF(code);
+	return ours;
+}
+
+/* Where people's own code begins, a reference that takes the other's place;
+ * NULL where it never did. */
+static PyObject *
+traceback_cut(PyObject *tb)
+{
+	PyObject *next;
+
+	while (tb != NULL && PyTraceBack_Check(tb) && frame_is_ours(tb)) {
+		next = (PyObject *)((PyTracebackObject *)(void *)tb)->tb_next;
+		Py_XINCREF(next);
+		Py_DECREF(tb);
+		tb = next;
+	}
+	return tb;
 }
 
 /* "".join(traceback.format_exception(...)) as bytes, or NULL. */
@@ -52,15 +95,21 @@ error_text(void)
 {
 	PyObject *type, *value, *tb, *bytes;
 	char *text = NULL;
+	size_t n;
 
 	PyErr_Fetch(&type, &value, &tb);
 	if (type == NULL)
 		return strdup("");
 	PyErr_NormalizeException(&type, &value, &tb);
-	if (tb != NULL && value != NULL)
-		(void)PyException_SetTraceback(value, tb);
+	tb = traceback_cut(tb);
+	if (value != NULL)
+		(void)PyException_SetTraceback(value,
+		    tb != NULL ? tb : Py_None);
 	if ((bytes = traceback_bytes(type, value, tb)) != NULL) {
 		text = strdup(PyBytes_AS_STRING(bytes));
+		if (text != NULL && (n = strlen(text)) > 0 &&
+		    text[n - 1] == '\n')
+			text[n - 1] = '\0';
 		Py_DECREF(bytes);
 	} else {
 		/* The report itself failed: the name is better than nothing. */

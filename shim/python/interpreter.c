@@ -80,7 +80,8 @@ venv_program(const char *given)
 	    PY_MINOR_VERSION);
 	if (venv_version(dir, version, sizeof(version)) == -1) {
 		shim.server->log(APP_ERROR, "%s is not a virtual environment: "
-		    "no version in its pyvenv.cfg", dir);
+		    "%s", dir, access(dir, F_OK) == 0 ?
+		    "no version in its pyvenv.cfg" : "it is not there");
 		goto done;
 	}
 	if (strcmp(version, want) != 0) {
@@ -443,6 +444,57 @@ interpreter_paths(void)
 		if (path_insert(list, *p) == -1)
 			return -1;
 	return 0;
+}
+
+/* The environment as bytes: bytes. */
+static PyObject *
+environ_bytes(void)
+{
+	PyObject *d, *name, *value;
+	const char *eq;
+	size_t i;
+	int rv = 0;
+
+	if ((d = PyDict_New()) == NULL)
+		return NULL;
+	for (i = 0; rv == 0 && environ != NULL && environ[i] != NULL; i++) {
+		if ((eq = strchr(environ[i], '=')) == NULL)
+			continue;
+		name = PyBytes_FromStringAndSize(environ[i], eq - environ[i]);
+		value = PyBytes_FromString(eq + 1);
+		rv = name == NULL || value == NULL ? -1 :
+		    PyDict_SetItem(d, name, value);
+		Py_XDECREF(name);
+		Py_XDECREF(value);
+	}
+	if (rv == -1)
+		Py_CLEAR(d);
+	return d;
+}
+
+/* os.environ is what was there when os was imported; settings that were
+ * read since then may have changed it. */
+int
+interpreter_environ(void)
+{
+	static const char source[] =
+	    "import os\n"
+	    "def agree(now):\n"
+	    "    for name in [n for n in os.environb if n not in now]:\n"
+	    "        del os.environb[name]\n"
+	    "    for name, value in now.items():\n"
+	    "        if os.environb.get(name) != value:\n"
+	    "            os.environb[name] = value\n";
+	PyObject *ns, *now = NULL, *result = NULL;
+
+	if ((ns = interpreter_source("<gangway environ>", source)) != NULL &&
+	    (now = environ_bytes()) != NULL)
+		result = PyObject_CallFunction(PyDict_GetItemString(ns,
+		    "agree"), "(O)", now);
+	Py_XDECREF(now);
+	Py_XDECREF(ns);
+	Py_XDECREF(result);
+	return result != NULL ? 0 : -1;
 }
 
 PyObject *

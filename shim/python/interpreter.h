@@ -44,6 +44,8 @@ void	 interpreter_release(bool);
 /* Put the working directory and then config->pythonpath before sys.path,
  * once each. 0, or -1 with an exception. */
 int	 interpreter_paths(void);
+/* Let os.environ be the environment of now. 0, or -1 with an exception. */
+int	 interpreter_environ(void);
 /* Run Python source of ours; its globals (new reference), or NULL with an
  * exception. */
 PyObject *interpreter_source(const char *name, const char *source);

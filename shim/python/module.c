@@ -34,8 +34,11 @@ static int
 module_configure(const char *path, void *conf, char **why)
 {
 	bool taken = interpreter_hold();
-	int rv = conffile_read(path, conf, why);
+	int rv;
 
+	if (interpreter_environ() == -1)
+		error_log("os.environ could not be set");
+	rv = conffile_read(path, conf, why);
 	interpreter_release(taken);
 	return rv;
 }
@@ -50,6 +53,8 @@ module_load(void)
 	/* Again: the working directory may be another since the start. */
 	if (interpreter_paths() == -1)
 		error_log("sys.path could not be set");
+	else if (interpreter_environ() == -1)
+		error_log("os.environ could not be set");
 	else
 		rv = load_application(shim.config->spec, &app);
 	if (rv == APP_OK && wsgi_init(app) == -1) {

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""What a person reads: one line for each thing that is wrong, and a page
+that shows what is in force.
+"""
+import os
+import re
+import socket
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from server import TOP, Process, Server, find_program, free_port, tmpdir
+from tap import attempt, done, guard, is_, ok
+
+LISTENER = socket.create_server(("127.0.0.1", 0))
+TAKEN = "127.0.0.1:%d" % LISTENER.getsockname()[1]
+UNIX = os.path.join(tmpdir(), "taken")
+with socket.socket(socket.AF_UNIX) as s:
+    s.bind(UNIX)
+    UNIX_LISTENER = s.dup()
+    UNIX_LISTENER.listen()
+
+FILES = {
+    "app.py": "def application(environ, start_response):\n    pass\n",
+    "typo.ini": "[gangway]\nworker = 3\n",
+    "value.ini": "[gangway]\nthreads = many\n",
+    "raises.conf.py": "raise RuntimeError('planned')\n",
+    "value.conf.py": "threads = 'many'\n",
+}
+
+# name, arguments, environment, exit status, what the one line must say
+ONE_LINE = [
+    ("nothing to run", [], {}, 1,
+     ["no application", "gangway MODULE:CALLABLE", "passenger_wsgi.py"]),
+    ("unknown option", ["--wrokers", "3", "app"], {}, 2,
+     ["--wrokers", "did you mean --workers"]),
+    ("no number", ["-w", "abc", "app"], {}, 2, ["--workers", "abc", "auto"]),
+    ("variable", ["app"], {"GANGWAY_THREADS": "many"}, 1,
+     ["threads", "'many'", "env GANGWAY_THREADS", "1 to 4096"]),
+    ("setting in a file", ["-c", "typo.ini", "app"], {}, 1,
+     ["typo.ini:2", "'worker'", "did you mean workers"]),
+    ("value in a file", ["-c", "value.ini", "app"], {}, 1,
+     ["threads", "'many'", "value.ini:2", "1 to 4096"]),
+    ("value in a gunicorn.conf.py", ["-c", "value.conf.py", "app"], {}, 1,
+     ["threads", "'many'", "value.conf.py", "1 to 4096"]),
+    ("no such file", ["-c", "none.ini", "app"], {}, 1,
+     ["none.ini", "command line", "No such file"]),
+    ("error log", ["--log-file", "/none/x", "app"], {}, 1,
+     ["errorlog", "command line", "/none/x", "No such file"]),
+    ("access log", ["app"], {"GUNICORN_ACCESS_LOG": "/none/x"}, 1,
+     ["accesslog", "env GUNICORN_ACCESS_LOG", "/none/x", "No such file"]),
+    ("user", ["-u", "nobody-here", "app"], {}, 1, ["nobody-here"]),
+    ("profile", ["--profile", "prod", "app"], {}, 1,
+     ["'prod'", "did you mean production"]),
+    ("class", ["-k", "gevent", "app"], {}, 1, ["gevent", "command line"]),
+    ("certificate", ["--certfile", "x.pem", "app"], {}, 1,
+     ["certfile", "command line", "less safe"]),
+    ("host without its socket", ["--host", "fastcgi", "app"], {}, 1,
+     ["fastcgi", "descriptor 0", "standalone"]),
+]
+
+
+def folder():
+    d = tmpdir()
+    for name, text in FILES.items():
+        with open(os.path.join(d, name), "w") as f:
+            f.write(text)
+    return d
+
+
+def run(*args, env=None):
+    with Process([find_program(), *args], env=env, cwd=folder()) as p:
+        return p.wait(20), p.log()
+
+
+def one_line():
+    for name, args, env, want, words in ONE_LINE:
+        status, out = run(*args, env=env)
+        ok(status == want and out.count("\n") == 1 and
+           all(w in out for w in words), name,
+           "status %s\n%s" % (status, out))
+
+
+def longer():
+    status, out = run("-c", "raises.conf.py", "app")
+    ok(status == 1 and "raises.conf.py" in out and
+       out.endswith("RuntimeError: planned\n") and "gangway conf" not in out,
+       "a settings file that raises: its own traceback", out)
+    status, out = run("-w", "5", "-b", "127.0.0.1:%d" % free_port(), "none")
+    is_((status, out.count("ModuleNotFoundError"), "frozen" in out),
+        (3, 1, False), "no such module: said once, by five workers")
+    for bind in TAKEN, "unix:" + UNIX:
+        status, out = run("-b", bind, "app")
+        ok(status == 1 and bind in out.splitlines()[-1] and
+           "cannot listen" in out.splitlines()[-1],
+           "taken: " + bind.partition(":")[0], out)
+    status, out = run("--check-config", "app", env={"GANGWAY_THRAEDS": "1"})
+    ok(status == 0 and "GANGWAY_THRAEDS" in out and "THREADS" in out.upper(),
+       "--check-config shows the warnings", out)
+
+
+def start_lines():
+    for name, args, env, want in (
+            ("given", ["-w", "3"], {},
+             "gthread, 4 threads; 3 workers: command line"),
+            ("sync, of a variable", ["-k", "sync"], {"GUNICORN_WORKERS": "1"},
+             "sync, 1 thread; 1 worker: env GUNICORN_WORKERS"),
+            ("auto", ["-w", "auto"], {}, " workers: "),
+            ("profile", ["--profile", "development"], {},
+             "no file, profile development; ")):
+        with Server("hello", *args, env=env, defaults=False) as s:
+            line = re.search("Settings: (.*)", s.log())
+            ok(line and want in line.group(1), "start line: " + name,
+               s.log()[:1000])
+
+
+def page():
+    with Server(None, cwd=os.path.join(TOP, "shim", "example"),
+                env={"GUNICORN_THREADS": "3", "GANGWAY_RAW_ENV": "K=s3cret"}
+                ) as s:
+        with s.http() as c:
+            text = c.get("/").body.decode()
+        ok("a shell, a container" in text, "the page: host")
+        ok("<td>threads<td>3<td>env GUNICORN_THREADS" in text,
+           "the page: a setting, its value and its source")
+        ok("more at their defaults" in text, "the page: all others")
+        ok("s3cret" not in text and "raw_env" in text,
+           "the page: no value of a variable")
+
+
+guard(180)
+for group in (one_line, longer, start_lines, page):
+    attempt(group)
+done()
