@@ -13,6 +13,7 @@
 #include "fcgi/response.h"
 #include "fcgi/sink.h"
 #include "fcgi/trust.h"
+#include "fcgi/wire/again.h"
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
@@ -535,9 +536,71 @@ connection_done(struct request *rq)
 		go_on(c);
 }
 
+/* Of a connection whose requests are all queued, one becomes bytes again. */
+bool
+connection_recall(struct request *rq)
+{
+	struct connection *c = rq->conn;
+	bool fastcgi = c->listener->protocol == PROTOCOL_FASTCGI;
+	struct buffer in = { 0 };
+	struct request *other;
+
+	if (!handoff_able(c) || rq->gone || rq->abandoned)
+		return false;
+	for (other = c->active; other != NULL; other = other->sibling)
+		if (atomic_load(&other->state) != REQUEST_QUEUED)
+			return false;
+	if ((fastcgi ? again_fastcgi : again_http)(&in, rq,
+	    HANDOFF_BYTES) == -1 ||
+	    buffer_add(&in, c->in.p, c->in.n, HANDOFF_BYTES) == -1) {
+		buffer_free(&in);
+		return false;
+	}
+	buffer_free(&c->in);
+	c->in = in;
+	c->scanned = 0;
+	unlink_active(c, rq);
+	c->refs--;
+	c->net->nrequests--;
+	if (fastcgi)
+		c->session.fastcgi->running--;
+	request_put(&c->net->pool, rq);
+	if (c->refs == 0) {
+		enter(c, NET_HEAD);
+		handoff_give(c);
+	}
+	return true;
+}
+
+void
+connection_refuse(struct request *rq)
+{
+	log_warning("Request cut: " STR_FMT " " STR_FMT " (answered 503)",
+	    STR_ARG(request_value(rq, "REQUEST_METHOD")),
+	    STR_ARG(request_value(rq, "PATH_INFO")));
+	response_error(rq, 503, "The server is busy");
+	atomic_store(&rq->state, REQUEST_DONE);
+	connection_done(rq);
+}
+
+void
+connections_give_up(struct net *net)
+{
+	struct connection *c, *next;
+
+	for (c = TAILQ_FIRST(&net->list[NET_HEAD]); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->in.n > 0)
+			refused(c, &(struct http_refusal){ 503,
+			    "The server is busy" });
+	}
+}
+
 bool
 connection_abandon(struct request *rq, int status)
 {
+	const char *why = status == 504 ? "The application took too long" :
+	    "The server has to stop";
 	struct connection *c = rq->conn;
 	char page[2048];
 	bool on_wire;
@@ -559,10 +622,10 @@ connection_abandon(struct request *rq, int status)
 	}
 	if (c->listener->protocol == PROTOCOL_HTTP)
 		sink_raw(c, page, http_error_page(page, sizeof(page), status,
-		    "The application took too long"));
+		    why));
 	else
 		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
-		    status, "The application took too long"));
+		    status, why));
 	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep) {
 		c->close_after = true;
 		if (!sink_pending(c))

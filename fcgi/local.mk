@@ -48,6 +48,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/slot.c %D%/slot.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/wire/cgi.c %D%/wire/cgi.h \
+	%D%/wire/again.c %D%/wire/again.h \
 	%D%/wire/fastcgi.c %D%/wire/fastcgi.h \
 	%D%/wire/http.c %D%/wire/http.h \
 	%D%/wire/session.h \

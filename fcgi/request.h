@@ -87,6 +87,7 @@ struct request {
 	_Atomic int	 state;
 	bool		 abandoned;	/* under the connection's lock */
 	bool		 on_wire;	/* sent from; under that lock too */
+	bool		 late;		/* past request_timeout; the leader's */
 	atomic_bool	 gone;		/* the client has left while QUEUED */
 
 	/* protocol's */
@@ -132,6 +133,12 @@ int		 request_var(struct request *, enum var_id, struct str name,
 /* The variable of that name or NULL. */
 struct var	*request_find(struct request *, const char *name);
 
+/* Its value, "" when it is not there. */
+struct str	 request_value(struct request *, const char *name);
+
+/* For one line of the log, whatever the client put there: bounded. */
+#define STR_FMT		"%.*s"
+#define STR_ARG(s)	(int)((s).n < 1024 ? (s).n : 1024), (s).p
 #define STR(s)	((struct str){ (s), sizeof(s) - 1 })
 struct str	 str_of(const char *);
 bool		 str_is(struct str, const char *);
