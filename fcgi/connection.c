@@ -779,9 +779,27 @@ expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 	}
 }
 
+/* Clients that take nothing of a response whose caller waits for them. */
+static void
+expire_readers(struct net *net)
+{
+	struct connection *c;
+	uint64_t now = uv_now(&net->loop);
+
+	TAILQ_FOREACH(c, &net->list[NET_BUSY], entry) {
+		if (c->writable == NULL || sink_broken(c) ||
+		    c->since_ms + NET_SEND_MS > now)
+			continue;
+		log_info("Connection from ip=%s cut: the client takes no more",
+		    c->peer.addr_n > 0 ? c->peer.addr : "unix");
+		sink_break(c);
+	}
+}
+
 void
 connections_tick(struct net *net)
 {
+	expire_readers(net);
 	expire(net, NET_IDLE, net->closing ? 1000 : net->keepalive_ms, NULL);
 	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
 	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");

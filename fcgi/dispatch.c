@@ -38,6 +38,7 @@ struct dispatch {
 	bool			 entering;	/* one waits for the GIL */
 	bool			 spare_idle, quit;
 	unsigned int		 running, idle, queued;
+	unsigned int		 late;		/* of the running */
 	struct request		*ready, **ready_end;
 	struct request		*done;
 	struct request		**run;		/* what each thread runs */
@@ -189,6 +190,14 @@ give_back(struct thread *t, struct request *rq)
 		(void)uv_async_send(&d->c.net->wake);
 }
 
+/* All that are stuck count as one: the manager asks who else there is. */
+static void
+say_busy(const struct dispatch *d)
+{
+	atomic_store_explicit(&d->c.place->busy, d->late == 0 ? d->running :
+	    d->running - d->late + 1, memory_order_relaxed);
+}
+
 static void
 serve(struct thread *t, bool lead)	/* m held, and entered */
 {
@@ -216,8 +225,7 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	rq->began_ns = began;
 	atomic_store_explicit(&rq->progress_ms, began / 1000000,
 	    memory_order_relaxed);
-	atomic_store_explicit(&d->c.place->busy, d->running,
-	    memory_order_relaxed);
+	say_busy(d);
 	pthread_mutex_unlock(&d->m);
 	if (sample)
 		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -227,8 +235,9 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	ended = now_ns(CLOCK_MONOTONIC);
 	pthread_mutex_lock(&d->m);
 	d->running--;
-	atomic_store_explicit(&d->c.place->busy, d->running,
-	    memory_order_relaxed);
+	if (rq->late)
+		d->late--;
+	say_busy(d);
 	d->run[t->me] = NULL;
 	account(d, began, ended, cpu);
 	if (d->leader == t->me)
@@ -305,12 +314,7 @@ say_late(struct dispatch *d, struct request *rq, const char *how)
 static bool
 all_stuck(const struct dispatch *d)
 {
-	unsigned int i;
-
-	for (i = 0; i < d->c.threads; i++)
-		if (d->run[i] == NULL || !d->run[i]->late)
-			return false;
-	return true;
+	return d->late >= d->c.threads;
 }
 
 /* m held. Requests past their limit are answered for. */
@@ -325,6 +329,8 @@ check_limits(struct dispatch *d)
 	for (i = 0; i < d->c.threads; i++) {
 		if ((rq = d->run[i]) == NULL || rq->late)
 			continue;
+		if (atomic_load(&rq->draining))
+			continue;
 		since = atomic_load_explicit(&rq->progress_ms,
 		    memory_order_relaxed);
 		if (now < since + d->c.request_timeout_ms)
@@ -334,6 +340,8 @@ check_limits(struct dispatch *d)
 		if (!abandoned && !connection_abandon(rq, 504))
 			continue;
 		rq->late = true;
+		d->late++;
+		say_busy(d);
 		say_late(d, rq, abandoned ? "its client had aborted it" :
 		    rq->on_wire ? "cut" : "answered 504");
 		dump_stacks(d);

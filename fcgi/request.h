@@ -106,6 +106,7 @@ struct request {
 	struct response	 rs;
 
 	uint64_t	 began_ns;	/* application called; CLOCK_MONOTONIC */
+	atomic_bool	 draining;	/* its caller waits for the client */
 	_Atomic uint64_t progress_ms;	/* the application last did something */
 	char		 inline_arena[REQUEST_INLINE];
 	struct var	 inline_vars[REQUEST_VARS];
