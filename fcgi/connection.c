@@ -13,6 +13,7 @@
 #include "fcgi/response.h"
 #include "fcgi/sink.h"
 #include "fcgi/trust.h"
+#include "fcgi/wire/again.h"
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
@@ -530,9 +531,71 @@ connection_done(struct request *rq)
 		go_on(c);
 }
 
+/* Of a connection whose requests are all queued, one becomes bytes again. */
+bool
+connection_recall(struct request *rq)
+{
+	struct connection *c = rq->conn;
+	bool fastcgi = c->listener->protocol == PROTOCOL_FASTCGI;
+	struct buffer in = { 0 };
+	struct request *other;
+
+	if (!handoff_able(c) || rq->gone || rq->abandoned)
+		return false;
+	for (other = c->active; other != NULL; other = other->sibling)
+		if (atomic_load(&other->state) != REQUEST_QUEUED)
+			return false;
+	if ((fastcgi ? again_fastcgi : again_http)(&in, rq,
+	    HANDOFF_BYTES) == -1 ||
+	    buffer_add(&in, c->in.p, c->in.n, HANDOFF_BYTES) == -1) {
+		buffer_free(&in);
+		return false;
+	}
+	buffer_free(&c->in);
+	c->in = in;
+	c->scanned = 0;
+	unlink_active(c, rq);
+	c->refs--;
+	c->net->nrequests--;
+	if (fastcgi)
+		c->session.fastcgi->running--;
+	request_put(&c->net->pool, rq);
+	if (c->refs == 0) {
+		enter(c, NET_HEAD);
+		handoff_give(c);
+	}
+	return true;
+}
+
+void
+connection_refuse(struct request *rq)
+{
+	log_warning("Request cut: " STR_FMT " " STR_FMT " (answered 503)",
+	    STR_ARG(request_value(rq, "REQUEST_METHOD")),
+	    STR_ARG(request_value(rq, "PATH_INFO")));
+	response_error(rq, 503, "The server is busy");
+	atomic_store(&rq->state, REQUEST_DONE);
+	connection_done(rq);
+}
+
+void
+connections_give_up(struct net *net)
+{
+	struct connection *c, *next;
+
+	for (c = TAILQ_FIRST(&net->list[NET_HEAD]); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->in.n > 0)
+			refused(c, &(struct http_refusal){ 503,
+			    "The server is busy" });
+	}
+}
+
 bool
 connection_abandon(struct request *rq, int status)
 {
+	const char *why = status == 504 ? "The application took too long" :
+	    "The server has to stop";
 	struct connection *c = rq->conn;
 	char page[2048];
 	bool on_wire;
@@ -554,10 +617,10 @@ connection_abandon(struct request *rq, int status)
 	}
 	if (c->listener->protocol == PROTOCOL_HTTP)
 		sink_raw(c, page, http_error_page(page, sizeof(page), status,
-		    "The application took too long"));
+		    why));
 	else
 		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
-		    status, "The application took too long"));
+		    status, why));
 	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep) {
 		c->close_after = true;
 		if (!sink_pending(c))
@@ -710,9 +773,27 @@ expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 	}
 }
 
+/* Clients that take nothing of a response whose caller waits for them. */
+static void
+expire_readers(struct net *net)
+{
+	struct connection *c;
+	uint64_t now = uv_now(&net->loop);
+
+	TAILQ_FOREACH(c, &net->list[NET_BUSY], entry) {
+		if (c->writable == NULL || sink_broken(c) ||
+		    c->since_ms + NET_SEND_MS > now)
+			continue;
+		log_info("Connection from ip=%s cut: the client takes no more",
+		    c->peer.addr_n > 0 ? c->peer.addr : "unix");
+		sink_break(c);
+	}
+}
+
 void
 connections_tick(struct net *net)
 {
+	expire_readers(net);
 	expire(net, NET_IDLE, net->closing ? 1000 : net->keepalive_ms, NULL);
 	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
 	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");

@@ -66,6 +66,13 @@ void	 connection_done(struct request *);
 /* Answer `status` in a running request's stead; its caller's writes go
  * nowhere from now on. False when it is too late for that. */
 bool	 connection_abandon(struct request *, int status);
+/* A queued request, taken off the queue: give its connection to another
+ * worker. False, and nothing is changed, when that cannot be. */
+bool	 connection_recall(struct request *);
+/* A queued request, taken off the queue, that nobody will serve: 503. */
+void	 connection_refuse(struct request *);
+/* The process ends: answer 503 for what waits unread on kept connections. */
+void	 connections_give_up(struct net *);
 /* Deadlines; queues that callers left. Called once a turn and a tick. */
 void	 connections_todo(struct net *);
 void	 connections_tick(struct net *);

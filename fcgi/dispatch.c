@@ -38,6 +38,7 @@ struct dispatch {
 	bool			 entering;	/* one waits for the GIL */
 	bool			 spare_idle, quit;
 	unsigned int		 running, idle, queued;
+	unsigned int		 late;		/* of the running */
 	struct request		*ready, **ready_end;
 	struct request		*done;
 	struct request		**run;		/* what each thread runs */
@@ -190,6 +191,14 @@ give_back(struct thread *t, struct request *rq)
 		(void)uv_async_send(&d->c.net->wake);
 }
 
+/* All that are stuck count as one: the manager asks who else there is. */
+static void
+say_busy(const struct dispatch *d)
+{
+	atomic_store_explicit(&d->c.place->busy, d->late == 0 ? d->running :
+	    d->running - d->late + 1, memory_order_relaxed);
+}
+
 static void
 serve(struct thread *t, bool lead)	/* m held, and entered */
 {
@@ -218,8 +227,7 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	rq->began_ns = began;
 	atomic_store_explicit(&rq->progress_ms, began / 1000000,
 	    memory_order_relaxed);
-	atomic_store_explicit(&d->c.place->busy, d->running,
-	    memory_order_relaxed);
+	say_busy(d);
 	pthread_mutex_unlock(&d->m);
 	if (sample)
 		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -229,8 +237,9 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	ended = now_ns(CLOCK_MONOTONIC);
 	pthread_mutex_lock(&d->m);
 	d->running--;
-	atomic_store_explicit(&d->c.place->busy, d->running,
-	    memory_order_relaxed);
+	if (rq->late)
+		d->late--;
+	say_busy(d);
 	d->run[t->me] = NULL;
 	account(d, began, ended, cpu);
 	t->now_ns = 0;
@@ -298,17 +307,19 @@ dump_stacks(struct dispatch *d)
 }
 
 static void
-say_late(struct dispatch *d, struct request *rq)
+say_late(struct dispatch *d, struct request *rq, const char *how)
 {
-	const struct var *method = request_find(rq, "REQUEST_METHOD"),
-	    *path = request_find(rq, "PATH_INFO");
+	log_critical("Request timed out after %u s: " STR_FMT " " STR_FMT
+	    " (%s; its worker is replaced)", d->c.request_timeout_ms / 1000,
+	    STR_ARG(request_value(rq, "REQUEST_METHOD")),
+	    STR_ARG(request_value(rq, "PATH_INFO")), how);
+}
 
-	log_critical("Request timed out after %u s: %.*s %.*s (answered 504; "
-	    "its worker is replaced)", d->c.request_timeout_ms / 1000,
-	    method != NULL ? (int)method->value.n : 0,
-	    method != NULL ? method->value.p : "",
-	    path != NULL ? (int)path->value.n : 0,
-	    path != NULL ? path->value.p : "");
+/* m held. Is no caller left that will come back? */
+static bool
+all_stuck(const struct dispatch *d)
+{
+	return d->late >= d->c.threads;
 }
 
 /* m held. Requests past their limit are answered for. */
@@ -318,20 +329,67 @@ check_limits(struct dispatch *d)
 	uint64_t now = now_ns(CLOCK_MONOTONIC) / 1000000, since;
 	struct request *rq;
 	unsigned int i;
+	bool abandoned;
 
 	for (i = 0; i < d->c.threads; i++) {
-		if ((rq = d->run[i]) == NULL || rq->abandoned)
+		if ((rq = d->run[i]) == NULL || rq->late)
+			continue;
+		if (atomic_load(&rq->draining))
 			continue;
 		since = atomic_load_explicit(&rq->progress_ms,
 		    memory_order_relaxed);
 		if (now < since + d->c.request_timeout_ms)
 			continue;
-		if (!connection_abandon(rq, 504))
+		/* Its client may have given up before. */
+		abandoned = rq->abandoned;
+		if (!abandoned && !connection_abandon(rq, 504))
 			continue;
-		say_late(d, rq);
+		rq->late = true;
+		d->late++;
+		say_busy(d);
+		say_late(d, rq, abandoned ? "its client had aborted it" :
+		    rq->on_wire ? "cut" : "answered 504");
 		dump_stacks(d);
 		if (d->c.stuck != NULL)
-			d->c.stuck(d->c.arg);
+			d->c.stuck(d->c.arg, all_stuck(d));
+	}
+}
+
+/*
+ * m held at call and return. A worker that leaves while all its callers are
+ * busy gives the requests that wait for them to another worker; what cannot
+ * go waits on, or is answered 503 when no caller will come back.
+ */
+static void
+recall(struct dispatch *d)
+{
+	struct request *rq, *next, *stay = NULL, **stay_end = &stay;
+	bool hopeless = all_stuck(d);
+
+	rq = d->ready;
+	d->ready = NULL;
+	d->ready_end = &d->ready;
+	d->queued = 0;
+	pthread_mutex_unlock(&d->m);
+	for (; rq != NULL; rq = next) {
+		next = rq->next;
+		rq->next = NULL;
+		if (connection_recall(rq))
+			continue;
+		if (hopeless) {
+			connection_refuse(rq);
+			continue;
+		}
+		*stay_end = rq;
+		stay_end = &rq->next;
+	}
+	pthread_mutex_lock(&d->m);
+	/* Only the leader adds to the queue, and that is us. */
+	for (rq = stay; rq != NULL; rq = rq->next)
+		d->queued++;
+	if (stay != NULL) {
+		*d->ready_end = stay;
+		d->ready_end = stay_end;
 	}
 }
 
@@ -356,6 +414,8 @@ lead(struct thread *t, bool look)
 	reap(d);
 	if (d->c.request_timeout_ms != 0 && d->running > 0)
 		check_limits(d);
+	if (net->leaving && d->ready != NULL && d->running >= d->c.threads)
+		recall(d);
 	acceptors_pause(net, full(d));
 	d->blocked = !look;
 	pthread_mutex_unlock(&d->m);
@@ -582,6 +642,36 @@ dispatch_queued(void)
 	n = current->queued;
 	pthread_mutex_unlock(&current->m);
 	return n;
+}
+
+void
+dispatch_give_up(void)
+{
+	struct dispatch *d = current;
+	struct request *rq, *next;
+	unsigned int i;
+
+	connections_give_up(d->c.net);
+	pthread_mutex_lock(&d->m);
+	rq = d->ready;
+	d->ready = NULL;
+	d->ready_end = &d->ready;
+	d->queued = 0;
+	for (i = 0; i < d->c.threads; i++) {
+		if (d->run[i] == NULL || !connection_abandon(d->run[i], 503))
+			continue;
+		log_warning("Request cut: " STR_FMT " " STR_FMT " (%s)",
+		    STR_ARG(request_value(d->run[i], "REQUEST_METHOD")),
+		    STR_ARG(request_value(d->run[i], "PATH_INFO")),
+		    d->run[i]->on_wire ? "its answer had begun" :
+		    "answered 503");
+	}
+	pthread_mutex_unlock(&d->m);
+	for (; rq != NULL; rq = next) {
+		next = rq->next;
+		rq->next = NULL;
+		connection_refuse(rq);
+	}
 }
 
 unsigned long

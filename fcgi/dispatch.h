@@ -33,8 +33,9 @@ struct dispatch_config {
 	struct place		*place;			/* on the board */
 	/* Called by the leader after each turn: true ends the worker. */
 	bool			(*turned)(void *arg);
-	/* A caller has been in the application for too long. */
-	void			(*stuck)(void *arg);
+	/* A caller has been in the application for too long; `all`: none
+	 * is left that is not. */
+	void			(*stuck)(void *arg, bool all);
 	/* A response is complete; on its caller's thread. */
 	void			(*finished)(void *arg, struct request *);
 	void			*arg;
@@ -47,6 +48,9 @@ bool	 dispatch_run(const struct dispatch_config *);
 /* Requests that are queued or running; for the leader. */
 unsigned int dispatch_busy(void);
 unsigned int dispatch_queued(void);
+/* The process is to end: answer 503 for all that is queued or running and
+ * name it in the log; for the leader, from turned(). */
+void	 dispatch_give_up(void);
 /* How many calls had the loop taken away from them, for tests and status. */
 unsigned long dispatch_taken(void);
 

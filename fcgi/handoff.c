@@ -13,7 +13,7 @@ struct handoff_head {
 	uint32_t	 n;		/* bytes that follow */
 };
 
-static void
+static bool
 receive(struct net *net, int from)
 {
 	struct handoff_head head;
@@ -35,16 +35,17 @@ receive(struct net *net, int from)
 	n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < (ssize_t)sizeof(head) || (cm = CMSG_FIRSTHDR(&m)) == NULL ||
 	    cm->cmsg_type != SCM_RIGHTS)
-		return;
+		return n > 0;
 	memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
 	if (head.listener >= net->listeners->n ||
 	    head.n != (size_t)n - sizeof(head)) {
 		(void)close(fd);
-		return;
+		return true;
 	}
 	(void)getpeername(fd, (struct sockaddr *)&sa, &len);
 	connection_open(net, &net->listeners->v[head.listener], fd,
 	    (struct sockaddr *)&sa, net->buffer, head.n);
+	return true;
 }
 
 static void
@@ -54,7 +55,7 @@ on_offer(uv_poll_t *h, int status, int events)
 
 	(void)events;
 	if (status == 0 && uv_fileno((uv_handle_t *)h, &fd) == 0)
-		receive(h->data, fd);
+		(void)receive(h->data, fd);
 }
 
 int
@@ -67,6 +68,16 @@ handoff_open(struct net *net, int from)
 	return uv_poll_start(&net->offers, UV_READABLE, on_offer);
 }
 
+bool
+handoff_take(struct net *net)
+{
+	uv_os_fd_t fd;
+
+	return net->offered &&
+	    uv_fileno((uv_handle_t *)&net->offers, &fd) == 0 &&
+	    receive(net, fd);
+}
+
 void
 handoff_stop(struct net *net)
 {
@@ -74,10 +85,11 @@ handoff_stop(struct net *net)
 		(void)uv_poll_stop(&net->offers);
 }
 
-static bool
-can_go(struct connection *c)
+bool
+handoff_able(struct connection *c)
 {
-	if (c->refs > 0 || c->eof || c->close_after ||
+	if (c->net->handoff == -1 || c->close_after ||
+	    (c->eof && c->in.n == 0 && c->refs == 0) ||
 	    c->in.n > HANDOFF_BYTES || sink_pending(c) || sink_broken(c) ||
 	    uv_is_closing(&c->uv.handle))
 		return false;
@@ -102,7 +114,7 @@ handoff_give(struct connection *c)
 	    .msg_controllen = sizeof(control.buf) };
 	struct cmsghdr *cm;
 
-	if (net->handoff == -1 || !can_go(c))
+	if (c->refs > 0 || !handoff_able(c))
 		return;
 	head.listener = (uint32_t)(c->listener - net->listeners->v);
 	head.n = (uint32_t)c->in.n;

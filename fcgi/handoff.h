@@ -14,6 +14,10 @@ enum { HANDOFF_BYTES = 32 * 1024 };	/* unread bytes that may go along */
 /* Start taking what others give. 0 or -1. */
 int	 handoff_open(struct net *, int from);
 void	 handoff_stop(struct net *);
+/* Take one now: false when there is none. */
+bool	 handoff_take(struct net *);
+/* Could it be given away, but for requests that wait for a caller? */
+bool	 handoff_able(struct connection *);
 /* Give this one away if it can be; it stays as it is if it cannot. */
 void	 handoff_give(struct connection *);
 

@@ -35,6 +35,7 @@ fcgi_librequest_la_SOURCES = \
 	%D%/queue.c %D%/queue.h \
 	%D%/request.c %D%/request.h \
 	%D%/response.c %D%/response.h \
+	%D%/wire/again.c %D%/wire/again.h \
 	%D%/wire/cgi.c %D%/wire/cgi.h \
 	%D%/wire/fastcgi.c %D%/wire/fastcgi.h \
 	%D%/wire/http.c %D%/wire/http.h \

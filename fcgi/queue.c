@@ -6,13 +6,23 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fcgi/queue.h"
 
+/* A file that some chunks are pieces of. */
+struct file {
+	unsigned int	 refs;
+	int		 fd;		/* our duplicate */
+	int		 source;	/* of this descriptor */
+	dev_t		 dev;
+	ino_t		 ino;
+};
+
 struct chunk {
 	struct chunk	*next;
-	int		 file;		/* -1: the bytes are in data */
+	struct file	*file;		/* NULL: the bytes are in data */
 	off_t		 at;
 	uint64_t	 left;
 	char		 data[];
@@ -44,7 +54,7 @@ queue_add(struct queue *q, const struct iovec *v, int n, size_t skip)
 		return 0;
 	if ((c = malloc(sizeof(*c) + total - skip)) == NULL)
 		return -1;
-	c->file = -1;
+	c->file = NULL;
 	c->at = 0;
 	c->left = total - skip;
 	p = c->data;
@@ -62,6 +72,41 @@ queue_add(struct queue *q, const struct iovec *v, int n, size_t skip)
 	return 0;
 }
 
+static struct file *
+file_open(struct queue *q, int source)
+{
+	struct file *f = q->file;
+	struct stat st;
+
+	if (fstat(source, &st) == -1)
+		return NULL;
+	if (f != NULL && f->source == source && f->dev == st.st_dev &&
+	    f->ino == st.st_ino) {
+		f->refs++;
+		return f;
+	}
+	if ((f = malloc(sizeof(*f))) == NULL)
+		return NULL;
+	*f = (struct file){ .refs = 1, .source = source, .dev = st.st_dev,
+	    .ino = st.st_ino, .fd = fcntl(source, F_DUPFD_CLOEXEC, 0) };
+	if (f->fd == -1) {
+		free(f);
+		return NULL;
+	}
+	return q->file = f;
+}
+
+static void
+file_close(struct queue *q, struct file *f)
+{
+	if (--f->refs > 0)
+		return;
+	if (q->file == f)
+		q->file = NULL;
+	(void)close(f->fd);
+	free(f);
+}
+
 int
 queue_add_file(struct queue *q, int file, off_t at, uint64_t n)
 {
@@ -71,7 +116,7 @@ queue_add_file(struct queue *q, int file, off_t at, uint64_t n)
 		return 0;
 	if ((c = malloc(sizeof(*c))) == NULL)
 		return -1;
-	if ((c->file = fcntl(file, F_DUPFD_CLOEXEC, 0)) == -1) {
+	if ((c->file = file_open(q, file)) == NULL) {
 		free(c);
 		return -1;
 	}
@@ -89,8 +134,8 @@ queue_pop(struct queue *q)
 	if ((q->head = c->next) == NULL)
 		q->tail = NULL;
 	q->total -= c->left;
-	if (c->file != -1)
-		(void)close(c->file);
+	if (c->file != NULL)
+		file_close(q, c->file);
 	else
 		q->bytes -= c->left;
 	free(c);
@@ -101,7 +146,7 @@ chunk_write(struct queue *q, struct chunk *c, int fd)
 {
 	ssize_t n;
 
-	if (c->file == -1) {
+	if (c->file == NULL) {
 		n = send(fd, c->data + c->at, c->left,
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n > 0) {
@@ -109,8 +154,8 @@ chunk_write(struct queue *q, struct chunk *c, int fd)
 			q->bytes -= (size_t)n;
 		}
 	} else {
-		n = sendfile(fd, c->file, &c->at,
-		    c->left < 1 << 30 ? (size_t)c->left : 1 << 30);
+		n = sendfile(fd, c->file->fd, &c->at,
+		    c->left < QUEUE_TURN ? (size_t)c->left : QUEUE_TURN);
 		if (n == 0) {
 			errno = EIO;	/* the file has become shorter */
 			return -1;
@@ -127,14 +172,18 @@ int
 queue_flush(struct queue *q, int fd)
 {
 	struct chunk *c;
+	size_t sent = 0;
 	ssize_t n;
 
 	while ((c = q->head) != NULL) {
+		if (sent >= QUEUE_TURN)
+			return 0;
 		n = chunk_write(q, c, fd);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
 			return errno == EAGAIN ? 0 : -1;
+		sent += (size_t)n;
 		if (c->left == 0)
 			queue_pop(q);
 	}

@@ -16,22 +16,27 @@
 
 enum {
 	QUEUE_HIGH = 1 << 20,		/* bytes in memory: wait */
-	QUEUE_LOW = QUEUE_HIGH / 2	/* go on */
+	QUEUE_LOW = QUEUE_HIGH / 2,	/* go on */
+	QUEUE_TURN = 4 << 20		/* sent at once: others wait too */
 };
 
 struct chunk;
+struct file;
 
 struct queue {
 	struct chunk	*head, *tail;
+	struct file	*file;		/* the last one, if still queued */
 	size_t		 bytes;		/* in memory (file pieces aside) */
 	uint64_t	 total;		/* still to go, files included */
 };
 
 /* Append what a write left over of the vector, `skip` bytes on. 0 or -1. */
 int	 queue_add(struct queue *, const struct iovec *, int n, size_t skip);
-/* Append a piece of a file (the descriptor is duplicated). 0 or -1. */
+/* Append a piece of a file (the descriptor is duplicated; pieces in a row
+ * share it). 0 or -1. */
 int	 queue_add_file(struct queue *, int file, off_t, uint64_t n);
-/* Write what the socket takes. 1: empty now, 0: more to go, -1: errno. */
+/* Write what the socket takes, up to QUEUE_TURN or so. 1: empty now, 0: more
+ * to go, -1: errno. */
 int	 queue_flush(struct queue *, int fd);
 void	 queue_clear(struct queue *);
 

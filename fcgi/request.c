@@ -62,7 +62,7 @@ request_reset(struct request *rq)
 	rq->conn = NULL;
 	rq->sibling = NULL;
 	rq->abandoned = rq->on_wire = rq->keep = rq->head_only = false;
-	rq->gone = false;
+	rq->gone = rq->late = rq->draining = false;
 	rq->id = rq->minor = 0;
 	rq->nvars = rq->arena_used = 0;
 	atomic_store_explicit(&rq->state, REQUEST_READING,
@@ -160,4 +160,12 @@ request_find(struct request *rq, const char *name)
 		    memcmp(rq->vars[i].name.p, name, n) == 0)
 			return &rq->vars[i];
 	return NULL;
+}
+
+struct str
+request_value(struct request *rq, const char *name)
+{
+	const struct var *v = request_find(rq, name);
+
+	return v != NULL ? v->value : STR("");
 }

@@ -89,6 +89,7 @@ struct request {
 	_Atomic int	 state;
 	bool		 abandoned;	/* under the connection's lock */
 	bool		 on_wire;	/* sent from; under that lock too */
+	bool		 late;		/* past request_timeout; the leader's */
 	atomic_bool	 gone;		/* the client has left while QUEUED */
 
 	/* protocol's */
@@ -108,6 +109,7 @@ struct request {
 	struct response	 rs;
 
 	uint64_t	 began_ns;	/* the call; CLOCK_MONOTONIC */
+	atomic_bool	 draining;	/* its caller waits for the client */
 	_Atomic uint64_t progress_ms;	/* the application last did something */
 	char		 inline_arena[REQUEST_INLINE];
 	struct var	 inline_vars[REQUEST_VARS];
@@ -150,6 +152,12 @@ request_var(struct request *rq, enum var_id id, struct str name,
 /* The variable of that name or NULL. */
 struct var	*request_find(struct request *, const char *name);
 
+/* Its value, "" when it is not there. */
+struct str	 request_value(struct request *, const char *name);
+
+/* For one line of the log, whatever the client put there: bounded. */
+#define STR_FMT		"%.*s"
+#define STR_ARG(s)	(int)((s).n < 1024 ? (s).n : 1024), (s).p
 #define STR(s)	((struct str){ (s), sizeof(s) - 1 })
 /* Inline, so that the lengths of literals are known to the compiler. */
 static inline struct str

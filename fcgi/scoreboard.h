@@ -35,7 +35,8 @@ struct place {
 	atomic_uint	 wants;
 	atomic_uint_fast64_t heartbeat_ms;	/* CLOCK_MONOTONIC; 0: never */
 	atomic_uint_fast64_t begun, done;	/* requests */
-	atomic_uint	 busy;			/* callers in the application */
+	atomic_uint	 busy;			/* callers in the application;
+					   all stuck ones count as one */
 	atomic_uint	 connections;
 	atomic_uint	 queued;
 };

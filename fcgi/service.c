@@ -70,9 +70,14 @@ service_file(struct app_request *pub, int fd, off_t at, uint64_t n)
 static enum send_result
 service_drain(struct app_request *pub)
 {
-	enum send_result r = connection_drain(request_of(pub));
+	struct request *rq = request_of(pub);
+	enum send_result r;
 
-	progress(request_of(pub));
+	/* The client's silence, which has a limit of its own. */
+	atomic_store(&rq->draining, true);
+	r = connection_drain(rq);
+	progress(rq);
+	atomic_store(&rq->draining, false);
 	return r;
 }
 

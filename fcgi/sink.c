@@ -268,6 +268,7 @@ sink_watch(struct connection *c)
 	if (fd != -1 && (c->writable = malloc(sizeof(*c->writable))) != NULL) {
 		if (uv_poll_init(&c->net->loop, c->writable, fd) == 0) {
 			c->writable->data = c;
+			c->since_ms = uv_now(&c->net->loop);
 			(void)uv_poll_start(c->writable, UV_WRITABLE,
 			    on_writable);
 			return;

@@ -122,17 +122,6 @@ finished(void *arg, struct request *rq)
 	access_write(line, access_line(s->format, &f, line, sizeof(line)));
 }
 
-static void
-stuck(void *arg)
-{
-	struct serving *s = arg;
-
-	/* Its caller will not come back: let others have what is new. */
-	acceptors_close(&s->net);
-	atomic_fetch_or(&s->place->wants, WANT_KILL);
-	scoreboard_ring(s->w->board);
-}
-
 /* Serve no one new. To a full stop kept connections are told to close; a
  * worker that is only replaced gives them to its neighbours. */
 static void
@@ -154,6 +143,19 @@ leave(struct serving *s, uint64_t now)
 		s->net.handoff = -1;
 	}
 	connections_leave(&s->net);
+}
+
+/* A caller will not come back. Let others have what is new and what is
+ * kept; who has no manager goes on for as long as one caller is left. */
+static void
+stuck(void *arg, bool all)
+{
+	struct serving *s = arg;
+
+	atomic_fetch_or(&s->place->wants, WANT_KILL);
+	if (s->w->manager != 0 || all)
+		leave(s, uv_now(&s->net.loop));
+	scoreboard_ring(s->w->board);
 }
 
 static void
@@ -192,6 +194,7 @@ turned(void *arg)
 		(void)access_reopen();
 	}
 	if (want_quit) {
+		dispatch_give_up();
 		log_info("Worker exiting (pid: %ld)", (long)getpid());
 		_exit(0);
 	}
@@ -206,12 +209,16 @@ turned(void *arg)
 		leave(s, now);
 	if (s->leave_by_ms == 0)
 		return false;
-	if (s->net.nconns == 0 && dispatch_busy() == 0)
-		return true;
+	if (s->net.nconns == 0 && dispatch_busy() == 0) {
+		/* At the full stop others may have given what nobody takes. */
+		return !atomic_load(&s->net.closing) || s->w->manager == 0 ||
+		    !handoff_take(&s->net);
+	}
 	if (now < s->leave_by_ms)
 		return false;
 	log_warning("Worker graceful timeout (pid:%ld): %u requests are cut",
 	    (long)getpid(), dispatch_busy());
+	dispatch_give_up();
 	_exit(0);
 }
 
@@ -446,6 +453,8 @@ worker_run(const struct worker *w)
 	s->threads = thread_count(w->settings);
 	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
 	    SET_graceful_timeout);
+	/* Before the manager's own clock ends us, to answer what is left. */
+	s->graceful_ms -= s->graceful_ms / 8 < 500 ? s->graceful_ms / 8 : 500;
 	if ((status = load_app(w)) != APP_OK)
 		return finish(s, status);
 	if (open_net(s) == -1)

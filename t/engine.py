@@ -1,0 +1,281 @@
+#!/usr/bin/python3
+"""The worker when things go wrong inside it: callers that stick with others
+queued behind them, clients that take nothing, processes that die. No
+request that was read may be lost without an answer or a line in the log.
+"""
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from server import (ABORT, APPS, Broken, Fcgi, Http, Process, Server, alive,
+                    connect, fcgi_request, fd_count, find_program, free_port,
+                    nginx_params, record, request, tmpdir, wait_for)
+from tap import attempt, done, guard, is_, ok
+
+
+def pid_of(s):
+    """Who answers on a new connection; None when nobody does."""
+    try:
+        with s.http(timeout=3) as c:
+            return int(c.get("/pid").body)
+    except (OSError, Broken, ValueError):
+        return None
+
+
+def answers(conns, seconds=15):
+    """The status and body of each; None where there is no answer."""
+    found = []
+    for c in conns:
+        try:
+            c.open()
+            c.sock.settimeout(seconds)
+            r = c.read()
+            found.append((r.status, r.body))
+        except (OSError, Broken):
+            found.append(None)
+    return found
+
+
+# --- callers that stick
+
+def test_behind(klass):
+    """All callers are stuck: who waits behind them is served elsewhere."""
+    threads = 1 if klass == "sync" else 2
+    with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
+                threads, "--request-timeout", "2", "--timeout", "60",
+                "--graceful-timeout", "10") as s:
+        first = pid_of(s)
+        kept = [s.http(timeout=20) for _ in range(20)]
+        for c in kept:
+            c.get("/pid")
+        stuck = [s.http(timeout=20) for _ in range(threads)]
+        for c in stuck:
+            c.send(request("/50000"))
+        time.sleep(0.5)
+        for i, c in enumerate(kept):
+            if i % 4 == 0:
+                c.send(request("/pid", "", "POST", b"x" * 100))
+            elif i % 4 == 1:
+                c.send(request("/pid") * 2)
+            else:
+                c.send(request("/pid"))
+        is_([a and a[0] for a in answers(stuck)], [504] * threads,
+            klass + ": the stuck ones get 504")
+        got = answers(kept)
+        is_([a and a[0] for a in got], [200] * 20,
+            klass + ": twenty queued behind them are answered")
+        ok(all(a and int(a[1]) != first for a in got),
+           klass + ": by the replacement")
+        got = answers(kept[1::4])
+        is_([a and a[0] for a in got], [200] * 5,
+            klass + ": and what was pipelined after them")
+        ok(wait_for(lambda: not alive(first), 5),
+           klass + ": the stuck worker is gone soon")
+
+
+def test_behind_fcgi():
+    with Server("sleepy:application", "-w", "1", "-k", "sync",
+                "--request-timeout", "2", "--graceful-timeout", "10",
+                binds=("fcgi",)) as s:
+        kept = [s.fcgi(timeout=20) for _ in range(10)]
+        for c in kept:
+            c.request("/pid")
+        stuck = s.fcgi(timeout=20)
+        stuck.send(fcgi_request(nginx_params("/50000")))
+        time.sleep(0.5)
+        for c in kept:
+            c.send(fcgi_request(nginx_params("/pid", "POST", b"body"),
+                                b"body", 1))
+            c.send(fcgi_request(nginx_params("/pid"), b"", 2))
+        r = stuck.reply()
+        is_(r and r.response().status, 504, "FastCGI: the stuck one: 504")
+        got = []
+        for c in kept:
+            for i in (1, 2):
+                r = c.reply(i)
+                got.append(r and r.response().status)
+        is_(got, [200] * 20, "FastCGI: those queued behind it are answered")
+
+
+def test_aborted():
+    """A client that aborts does not hide a stuck caller."""
+    with Server("sleepy:application", "-w", "1", "-k", "sync",
+                "--request-timeout", "2", "--graceful-timeout", "3",
+                binds=("fcgi", "http")) as s:
+        c, h = s.fcgi(), Http(s.addresses[1], timeout=20)
+        first = int(h.get("/pid").body)
+        c.send(fcgi_request(nginx_params("/50000")))
+        time.sleep(0.3)
+        c.send(record(ABORT, 1))
+        ok(c.reply() is not None, "an aborted request is ended")
+        h.send(request("/pid"))
+        r = answers([h], 10)[0]
+        ok(r and r[0] == 200 and int(r[1]) != first,
+           "its caller is found stuck all the same", repr(r))
+
+
+def test_alone():
+    """Without a manager a worker that cannot serve any more leaves."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", free_port()))
+    sock.listen(64)
+    with Process([find_program(), "-k", "sync", "--request-timeout", "1",
+                  "--graceful-timeout", "2", "sleepy:application"],
+                 stdin=sock, cwd=APPS) as p:
+        address = sock.getsockname()
+        with Fcgi(address, timeout=20) as c:
+            ok(c.request("/pid") is not None, "alone: answers")
+            c.send(fcgi_request(nginx_params("/50000")))
+            with Fcgi(address, timeout=20) as d:
+                d.send(fcgi_request(nginx_params("/pid")))
+                r = c.reply()
+                is_(r and r.response().status, 504, "alone: 504")
+                r = d.reply()
+                is_(r and r.response().status, 503,
+                    "alone: who is behind it gets 503")
+        ok(p.wait(6) is not None, "alone: it leaves for a successor")
+    sock.close()
+
+
+def test_cut(klass):
+    """What graceful_timeout cuts is answered 503 and named."""
+    with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
+                "1", "--graceful-timeout", "1") as s:
+        a, b = s.http(timeout=10), s.http(timeout=10)
+        b.get("/pid")
+        a.send(request("/50000"))
+        time.sleep(0.3)
+        b.send(request("/pid?behind"))
+        time.sleep(0.3)
+        s.send_signal(signal.SIGTERM)
+        is_([r and r[0] for r in answers([a, b])], [503, 503],
+            klass + ": cut by graceful_timeout: 503")
+        ok(s.wait(10) is not None, klass + ": and the server ends")
+        log = s.log()
+        ok("GET /50000" in log and "GET /pid" in log,
+           klass + ": both are named", log[-2000:])
+
+
+def test_full_neighbour():
+    """Under reuse_port a stuck worker's socket is the neighbours' too."""
+    with Server("sleepy:application", "-w", "2", "-k", "sync",
+                "--reuse-port", "--request-timeout", "20") as s:
+        s.http().open().send(request("/8000"))
+        time.sleep(0.3)
+        conns = [s.http(timeout=20).open() for _ in range(20)]
+        t0 = time.monotonic()
+        for c in conns:
+            c.send(request("/pid"))
+        got = answers(conns)
+        took = time.monotonic() - t0
+        is_([a and a[0] for a in got], [200] * 20,
+            "reuse_port: one worker busy, all are answered")
+        ok(took < 3, "reuse_port: at once", "%.1f s" % took)
+
+
+def test_named():
+    with Server("sleepy:application", "-w", "1", "--threads", "4") as s:
+        beside = s.http(timeout=10).open()
+        beside.send(request("/3000?beside"))
+        time.sleep(0.3)
+        s.http(timeout=10).open().send(request("/segv"))
+        ok(wait_for(lambda: "SIGSEGV" in s.log(), 5),
+           "a death by signal is logged")
+        ok(wait_for(lambda: "GET /segv" in s.log() and
+                    "GET /3000" in s.log(), 5),
+           "with the requests that ran", s.log()[-1500:])
+
+
+# --- clients that take nothing
+
+def slow_socket(address):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.settimeout(20)
+    s.connect(address)
+    return s
+
+
+def test_no_reader(klass):
+    """The client's slowness is not the application's."""
+    with Server("stream:application", "-w", "1", "-k", klass, "--threads",
+                "2", "--request-timeout", "1", "--graceful-timeout",
+                "3") as s:
+        workers = s.workers()
+        sock = slow_socket(s.address)
+        sock.sendall(request("/huge"))
+        time.sleep(3)
+        is_(s.workers(), workers,
+            klass + ": a client that does not read costs no worker")
+        size, data = 0, sock.recv(65536)
+        while data:
+            size += len(data)
+            if size > 16 << 20:
+                break
+            data = sock.recv(1 << 20)
+        ok(size > 16 << 20, klass + ": and gets all when it reads",
+           str(size))
+
+
+def test_file(bind):
+    """A file for a slow client: the loop's, and few descriptors."""
+    path = os.path.join(tmpdir(), "big")
+    with open(path, "wb") as f:
+        f.truncate(100 << 20)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Server("stream:application", "-w", "1", "-k", "sync",
+                binds=(bind,), env={"T_FILE": path}) as s:
+        worker = s.workers()[0]
+        before = fd_count(worker)
+        sock = slow_socket(s.address)
+        sock.sendall(fcgi_request(nginx_params("/file"), b"", 1, False)
+                     if bind == "fcgi" else
+                     request("/file", "Connection: close\r\n"))
+        sock.recv(100)
+        time.sleep(0.3)
+        ok(fd_count(worker) < before + 10, bind + ": few descriptors",
+           "%d, then %d" % (before, fd_count(worker)))
+        if bind == "fcgi":
+            with s.fcgi() as c:
+                ok(c.request("/list") is not None,
+                   bind + ": the caller is free")
+        else:
+            with s.http() as c:
+                is_(c.get("/list").status, 200, bind + ": the caller is free")
+        size, data = 100, b"x"
+        while data:
+            data = sock.recv(1 << 20)
+            size += len(data)
+        ok(size > 100 << 20, bind + ": all of it arrives", str(size))
+        sock.close()
+        ok(wait_for(lambda: fd_count(worker) <= before + 1, 5),
+           bind + ": descriptors come back")
+
+
+def main():
+    guard(int(os.environ.get("T_GUARD", "180")))
+    only = sys.argv[1:]
+    for name, fn, *args in (
+            ("behind", test_behind, "sync"),
+            ("behind", test_behind, "gthread"),
+            ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
+            ("alone", test_alone), ("cut", test_cut, "sync"),
+            ("cut", test_cut, "gthread"),
+            ("neighbour", test_full_neighbour), ("named", test_named),
+            ("no_reader", test_no_reader, "sync"),
+            ("no_reader", test_no_reader, "gthread"),
+            ("file", test_file, "http"), ("file", test_file, "fcgi")):
+        if not only or name in only:
+            attempt(fn, *args)
+    done()
+
+
+if __name__ == "__main__":
+    main()
