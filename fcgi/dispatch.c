@@ -20,6 +20,8 @@ enum {
 	VERY_SLOW_NS = 1000 * 1000,
 	SLOW_FOR_NS = 50 * 1000 * 1000,	/* how long we then expect others */
 	TICK_NS = 1000 * 1000,		/* the monitor's */
+	CALM_TICK_NS = 4 * TICK_NS,	/* where no call has stuck of late */
+	CALM_TICKS = 10 * 1000,		/* how late that is */
 	DOZE_TICKS = 40,
 	STACK = 1 << 20,
 	NOBODY = -1
@@ -562,13 +564,16 @@ static void *
 monitor_main(void *arg)
 {
 	struct dispatch *d = arg;
-	struct timespec tick = { 0, TICK_NS };
-	unsigned int quiet = 0;
+	struct timespec tick = { 0, CALM_TICK_NS };
+	unsigned int quiet = 0, calm = CALM_TICKS;
 	uint64_t last = 0;
 
 	pthread_mutex_lock(&d->m);
 	while (!d->quit) {
 		pthread_mutex_unlock(&d->m);
+		if (calm < CALM_TICKS)
+			calm++;
+		tick.tv_nsec = calm < CALM_TICKS ? TICK_NS : CALM_TICK_NS;
 		(void)nanosleep(&tick, NULL);
 		pthread_mutex_lock(&d->m);
 		if (d->inlining && d->seq == last) {
@@ -576,6 +581,7 @@ monitor_main(void *arg)
 			d->slow_until_ns = now_ns(CLOCK_MONOTONIC) +
 			    SLOW_FOR_NS;
 			d->taken++;
+			calm = 0;
 			wake_leader(d);
 		}
 		quiet = d->seq == last ? quiet + 1 : 0;
