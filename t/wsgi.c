@@ -595,7 +595,8 @@ static const struct {
 	    "'__config__' and os.path.isfile(__file__) else 2\n", 0,
 	    "workers=1\n" },
 	{ "float", "timeout = 2.5\n", -1,
-	    "Invalid value for timeout: 2.5 (gunicorn.conf.py): must be a whole "
+	    "Invalid value for timeout: 2.5 (gunicorn.conf.py): must be a "
+	    "whole "
 	    "number" },
 	{ "bytes", "user = b'me'\n", -1, "no setting has" },
 	{ "list of numbers", "bind = [1]\n", -1, "a list of strings" },
