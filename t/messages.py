@@ -90,6 +90,10 @@ def longer():
     status, out = run("-w", "5", "-b", "127.0.0.1:%d" % free_port(), "none")
     is_((status, out.count("ModuleNotFoundError"), "frozen" in out),
         (3, 1, False), "no such module: said once, by five workers")
+    status, out = run("app", env={"GATEWAY_INTERFACE": "CGI/1.1",
+                                  "REQUEST_METHOD": "GET"})
+    ok(status == 1 and "CGI program" in out and "--host" in out and
+       "Listening" not in out, "a host that is not served yet", out)
     for bind in TAKEN, "unix:" + UNIX:
         status, out = run("-b", bind, "app")
         ok(status == 1 and bind in out.splitlines()[-1] and
