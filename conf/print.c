@@ -256,9 +256,8 @@ print_help(void)
 	fputs("usage: gangway [OPTION]... [APP]\n\n"
 	    "Run a web application under any host, with gunicorn's "
 	    "settings.\n\n"
-	    "APP is MODULE:CALLABLE, a file, cgi:PATH, fastcgi:COMMAND or "
-	    "native:FILE.so.\nWithout one, passenger_wsgi.py is run where "
-	    "it is in the working directory.\n\n"
+	    "APP is MODULE:CALLABLE, FILE.py or native:FILE.so. Without one, "
+	    "the\npassenger_wsgi.py of the working directory is run.\n\n"
 	    "  -h, --help                  show this and leave\n"
 	    "  -v, --version               show the version and leave\n", f);
 	for (i = 0; i < SETTING_COUNT; i++) {

@@ -19,6 +19,7 @@ try_file(const char *dir, const char *sub, char **tried)
 {
 	char path[PATH_MAX], *more = NULL;
 	const struct app_kind *kind;
+	const char *why;
 	void *h;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s%s", dir, sub,
@@ -29,9 +30,11 @@ try_file(const char *dir, const char *sub, char **tried)
 	if (h != NULL && (kind = dlsym(h, "app_kind")) != NULL &&
 	    kind->abi == APP_ABI)
 		return kind;
-	if (asprintf(&more, "%s%s%s", *tried != NULL ? *tried : "",
-	    *tried != NULL ? "; " : "", h == NULL ? dlerror() :
-	    "made for another version of gangway") == -1)
+	why = h != NULL ? "made for another version of gangway" : dlerror();
+	if (access(path, F_OK) == -1)
+		why = "not there";
+	if (asprintf(&more, "%s%s%s: %s", *tried != NULL ? *tried : "",
+	    *tried != NULL ? "; " : "", path, why) == -1)
 		return NULL;
 	free(*tried);
 	*tried = more;
@@ -67,8 +70,8 @@ kind_python(char **why)
 		found = try_file(dir, "../lib/gangway/", &tried);
 	if (found == NULL)
 		found = try_file(PKGLIBDIR, "", &tried);
-	if (found == NULL && asprintf(why, "cannot load the Python shim: %s",
-	    tried) == -1)
+	if (found == NULL && asprintf(why, "cannot load the module for "
+	    "Python, whose folder GANGWAY_LIBDIR may name: %s", tried) == -1)
 		*why = NULL;
 	free(tried);
 	return found;

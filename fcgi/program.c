@@ -416,6 +416,17 @@ load_for_host(struct program *p)
 	return load(p, NULL, &p->load);
 }
 
+/* A server of our own would listen where nobody asked for one. */
+static int
+not_served(const struct program *p)
+{
+	log_critical("started by %s, for which this version has no way to "
+	    "answer yet; where that is wrong, --host says what is right",
+	    p->host.kind == HOST_CGI ? "a web server as a CGI program" :
+	    "Phusion Passenger");
+	return 1;
+}
+
 static int
 run(struct program *p)
 {
@@ -447,6 +458,8 @@ run(struct program *p)
 	if (settings_bool(s, SET_print_config) ||
 	    settings_bool(s, SET_check_config))
 		return check(p);
+	if (p->host.kind == HOST_PASSENGER || p->host.kind == HOST_CGI)
+		return not_served(p);
 	if (settings_bool(s, SET_daemon) && p->host.kind == HOST_STANDALONE &&
 	    become_daemon(p) == -1)
 		return fail("cannot become a daemon", strerror(errno));

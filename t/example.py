@@ -87,13 +87,16 @@ ok("<script>" not in page and "<b>" not in page and "&lt;b&gt;" in page,
    "what was sent is escaped")
 page = call("GET", "/", **{"gangway.settings": [
     ("threads", "4", "default"), ("workers", "3", "env GUNICORN_WORKERS"),
-    ("statsd_host", "None", "default"),
+    ("statsd_host", "None", "default"), ("worker_class", "gthread", "default"),
+    ("bind", "['a:1', 'b:2']", "command line"),
     ("raw_env", ["DB_PASSWORD=s3cret"], "gangway.ini:4")]})[2]
 ok("env GUNICORN_WORKERS" in page and "1 more at their defaults" in page,
    "settings are shown with their sources")
 ok(page.index("<td>threads") < page.index("<details>") <
    page.index("<td>statsd_host<td>\u2014"),
    "what matters is always shown, the rest on demand")
+ok("workers: 3, with 4 threads each" in page, "the concurrency is known")
+ok("<td>a:1, b:2<td>" in page, "a list reads as one")
 ok("s3cret" not in page and "DB_PASSWORD" in page,
    "a secret in a setting is masked")
 page = call("GET", "/", SCRIPT_NAME="/mount")[2]

@@ -10,7 +10,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import TOP, Process, Server, find_program, free_port, tmpdir
+from server import (TOP, Process, Server, find_program, free_port, tmpdir,
+                    wait_for)
 from tap import attempt, done, guard, is_, ok
 
 LISTENER = socket.create_server(("127.0.0.1", 0))
@@ -90,6 +91,10 @@ def longer():
     status, out = run("-w", "5", "-b", "127.0.0.1:%d" % free_port(), "none")
     is_((status, out.count("ModuleNotFoundError"), "frozen" in out),
         (3, 1, False), "no such module: said once, by five workers")
+    status, out = run("app", env={"GATEWAY_INTERFACE": "CGI/1.1",
+                                  "REQUEST_METHOD": "GET"})
+    ok(status == 1 and "CGI program" in out and "--host" in out and
+       "Listening" not in out, "a host that is not served yet", out)
     for bind in TAKEN, "unix:" + UNIX:
         status, out = run("-b", bind, "app")
         ok(status == 1 and bind in out.splitlines()[-1] and
@@ -129,7 +134,20 @@ def page():
            "the page: no value of a variable")
 
 
+def printed():
+    d = tmpdir()
+    with open(os.path.join(d, "app.py"), "w") as f:
+        f.write("print('at import')\ndef application(environ, "
+                "start_response):\n    print('in a request')\n"
+                "    start_response('204 No Content', [])\n    return []\n")
+    log = os.path.join(d, "log")
+    with Server("app", "--capture-output", "--log-file", log, cwd=d):
+        for text in "at import", "in a request":
+            ok(wait_for(lambda: text in open(log).read(), 5),
+               "what is printed is in the log at once: " + text)
+
+
 guard(180)
-for group in (one_line, longer, start_lines, page):
+for group in (one_line, longer, start_lines, page, printed):
     attempt(group)
 done()

@@ -22,7 +22,6 @@ import os
 import platform
 import re
 import sys
-import threading
 import time
 from urllib.parse import parse_qsl
 
@@ -73,6 +72,10 @@ def host_of(environ):
 
 def at_once(environ):
     """How many requests this application must expect at the same time."""
+    known = {row[0]: row[1] for row in environ.get("gangway.settings") or ()}
+    if "workers" in known and known.get("worker_class") == "gthread":
+        return "workers: %s, with %s threads each" % (known["workers"],
+                                                      known.get("threads"))
     threads = "several threads" if environ.get("wsgi.multithread") \
         else "one thread"
     if environ.get("wsgi.multiprocess"):
@@ -97,6 +100,8 @@ def masked_setting(name, value):
     if isinstance(value, (list, tuple)):
         return ", ".join(masked_setting(name, item) for item in value)
     text = "" if value in (None, "None", "[]", "{}") else str(value)
+    if text[0:1] + text[-1:] == "[]":     # a list, as Python writes it
+        text = text[1:-1].replace("'", "")
     return re.sub(r"(\w*)=([^\s,]+)",
                   lambda m: m.group(1) + "=" + masked(m.group(1), m.group(2)),
                   text)
@@ -226,8 +231,8 @@ input[type=text], button { border:1px solid var(--line); border-radius:.4rem;
 button { background:var(--accent); border-color:var(--accent);
   color:var(--card); font-weight:600; cursor:pointer }
 a { color:var(--accent) } nav a { margin-right:1.1rem; white-space:nowrap }
-@media (max-width:44rem) { .two { grid-template-columns:1fr }
-  .facts { grid-template-columns:1fr } dd { border:0; padding-top:0 }
+@media (max-width:44rem) { .two, .facts {
+  grid-template-columns:minmax(0,1fr) } dd { border:0; padding-top:0 }
   dt { padding-bottom:0 } td:first-child { white-space:normal } }
 """
 
@@ -308,8 +313,7 @@ def host_pairs(environ):
         ("Address", "%s:%s" % (environ.get("SERVER_NAME"),
                                environ.get("SERVER_PORT"))),
         ("Concurrency", at_once(environ)),
-        ("Process", "%d, thread %s" % (os.getpid(),
-                                       threading.current_thread().name)),
+        ("Process", os.getpid()),
     ]
 
 
@@ -339,7 +343,7 @@ PAGE = """<!DOCTYPE html>
 
 def try_section(base):
     link = '<a href="%s/%s">%s</a>'
-    links = "".join(link % (base, path, text) for path, text in (
+    links = " ".join(link % (base, path, text) for path, text in (
         ("health", "health check"), ("slow?s=0.5", "half a second"),
         ("download?kb=1024", "download 1 MB"), ("error", "an error")))
     return ("<section><h2>Try it</h2>"

@@ -187,6 +187,22 @@ sigint_spare(const struct sigaction *was)
 	return 0;
 }
 
+/* What is printed is wanted in the log now, not when 8 KB are full. */
+static int
+stdout_by_lines(void)
+{
+	PyObject *ns;
+
+	ns = interpreter_source("<gangway start>", "import sys\n"
+	    "for f in sys.stdout, sys.stderr:\n"
+	    "    if hasattr(f, 'reconfigure'):\n"
+	    "        f.reconfigure(line_buffering=True)\n");
+	if (ns == NULL)
+		return -1;
+	Py_DECREF(ns);
+	return 0;
+}
+
 /* The interpreter that is here stays; is it the one that was asked for? */
 static void
 venv_compare(void)
@@ -213,7 +229,7 @@ python_prepare(const struct sigaction *sigint)
 	if ((mod = PyImport_ImportModule("threading")) == NULL)
 		return -1;
 	Py_DECREF(mod);
-	if (ours && sigint_spare(sigint) == -1)
+	if (ours && (sigint_spare(sigint) == -1 || stdout_by_lines() == -1))
 		return -1;
 	return interpreter_paths();
 }
