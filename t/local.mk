@@ -23,7 +23,7 @@ C_TESTS  = t/access.t t/cgi_head.t t/flags.t t/fuzz_cgi_head.t \
 	t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/man.sh
 PY_TESTS = t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/example.py t/native_server.py
+	t/slow.py t/engine.py t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 endif
