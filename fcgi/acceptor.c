@@ -93,13 +93,19 @@ on_acceptable(uv_poll_t *h, int status, int events)
 	int i, most = ACCEPT_ALONE;
 
 	(void)status, (void)events;
-	if (a->slot == SIZE_MAX && board != NULL &&
-	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1)
+	if (a->slot == SIZE_MAX && acceptors_shared())
 		most = ACCEPT_SHARED;
 	for (i = 0; i < most && a->net->nconns < a->net->max_conns; i++)
 		if (accept_one(a) == -1)
 			break;
 	acceptor_set(a);
+}
+
+bool
+acceptors_shared(void)
+{
+	return board != NULL &&
+	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1;
 }
 
 static int

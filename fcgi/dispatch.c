@@ -415,7 +415,8 @@ recall(struct dispatch *d)
 static bool
 full(const struct dispatch *d)
 {
-	return d->running >= d->c.threads && d->queued > 0;
+	return d->running >= d->c.threads &&
+	    (d->queued > 0 || acceptors_shared());
 }
 
 /* One turn of the loop; m held at call and return. */
