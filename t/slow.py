@@ -95,6 +95,7 @@ def test_slow(klass):
     held = []
     with Server("hello:big", "-w", "2", "-k", klass, "--threads", "2",
                 "--graceful-timeout", "3", "--timeout", "60",
+                "--max-requests", "0",
                 binds=binds) as s:
         before = pss_kb(tree(s.pid))
         wait_for(lambda: len(s.workers()) == 2, 10)
