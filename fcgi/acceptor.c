@@ -93,13 +93,19 @@ on_acceptable(uv_poll_t *h, int status, int events)
 	int i, most = ACCEPT_ALONE;
 
 	(void)status, (void)events;
-	if (a->slot == SIZE_MAX && board != NULL &&
-	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1)
+	if (a->slot == SIZE_MAX && acceptors_shared())
 		most = ACCEPT_SHARED;
 	for (i = 0; i < most && a->net->nconns < a->net->max_conns; i++)
 		if (accept_one(a) == -1)
 			break;
 	acceptor_set(a);
+}
+
+bool
+acceptors_shared(void)
+{
+	return board != NULL &&
+	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1;
 }
 
 static int
@@ -144,46 +150,49 @@ acceptors_open(struct net *net, const struct scoreboard *b, size_t slot)
 	return 0;
 }
 
-/* Is there a worker that accepts from that slot's socket itself? */
-static bool
-slot_served(size_t slot)
+/*
+ * Of the slots without a worker that accepts we see to those whose next
+ * served slot, going up and around, is ours: an unbroken run below us. How
+ * long is it among n slots? One look at each place.
+ */
+static size_t
+slots_below(size_t n)
 {
-	size_t i;
+	size_t i, slot, distance, nearest = n;
+	const struct place *p;
 
-	for (i = 0; i < board->places; i++)
-		if (atomic_load_explicit(&board->place[i].state,
-		    memory_order_relaxed) == PLACE_READY &&
-		    atomic_load_explicit(&board->place[i].slot,
-		    memory_order_relaxed) == slot)
-			return true;
-	return false;
-}
-
-/* Of the slots without a worker we see to those whose next served slot,
- * going up and around, is ours. */
-static bool
-slot_mine(size_t slot, size_t n)
-{
-	size_t i;
-
-	if (slot == my_slot)
-		return true;
-	for (i = 0; i < n; i++)
-		if (slot_served((slot + i) % n))
-			return (slot + i) % n == my_slot;
-	return false;
+	if (my_slot >= n)
+		return 0;
+	for (i = 0; i < board->places; i++) {
+		p = &board->place[i];
+		slot = atomic_load_explicit(&p->slot, memory_order_relaxed);
+		if (slot >= n || slot == my_slot || atomic_load_explicit(
+		    &p->state, memory_order_relaxed) != PLACE_READY ||
+		    atomic_load_explicit(&p->full, memory_order_relaxed))
+			continue;
+		distance = (my_slot + n - slot) % n;
+		if (distance < nearest)
+			nearest = distance;
+	}
+	return nearest - 1;
 }
 
 void
 acceptors_tick(struct net *net)
 {
 	struct acceptor *a;
-	size_t i;
+	size_t i, n = 0, below = 0;
 
 	for (i = 0; i < net->nacceptors; i++) {
 		a = &net->acceptors[i];
-		if (a->slot != SIZE_MAX && board != NULL)
-			a->mine = slot_mine(a->slot, a->listener->nfds);
+		if (a->slot != SIZE_MAX && board != NULL) {
+			if (a->listener->nfds != n) {
+				n = a->listener->nfds;
+				below = slots_below(n);
+			}
+			a->mine = a->slot == my_slot || (my_slot < n &&
+			    (my_slot + n - a->slot) % n <= below);
+		}
 		acceptor_set(a);
 	}
 }

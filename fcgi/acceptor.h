@@ -19,6 +19,8 @@ int	 acceptors_open(struct net *, const struct scoreboard *, size_t slot);
 void	 acceptors_pause(struct net *, bool);
 /* Look whose sockets are ours now. */
 void	 acceptors_tick(struct net *);
+/* Are there neighbours who could accept instead of us? */
+bool	 acceptors_shared(void);
 /* No more, for good. */
 void	 acceptors_close(struct net *);
 

@@ -38,7 +38,8 @@ struct dispatch {
 	bool			 dozing;	/* the monitor is */
 	bool			 coming;	/* a caller was woken */
 	bool			 entering;	/* one waits for the GIL */
-	bool			 spare_idle, quit;
+	bool			 quit;
+	unsigned int		 spare_idle;
 	unsigned int		 running, idle, queued;
 	unsigned int		 late;		/* of the running */
 	struct request		*ready, **ready_end;
@@ -89,7 +90,7 @@ static void
 wake_leader(struct dispatch *d)
 {
 	d->leader = NOBODY;
-	if (d->spare_idle)
+	if (d->spare_idle > 0)
 		pthread_cond_signal(&d->lead);
 	else
 		wake_caller(d);
@@ -148,6 +149,22 @@ leave_app(struct thread *t)
 
 /* --- one request */
 
+/* Say on the board what we run: it is read when we have died of it. */
+static void
+say_running(struct thread *t, struct request *rq)
+{
+	struct str part[] = { request_value(rq, "REQUEST_METHOD"), { " ", 1 },
+	    request_value(rq, "PATH_INFO") };
+	char *line = t->d->c.place->now[t->me], *p = line;
+	size_t i, k;
+
+	for (i = 0; i < 3; i++)
+		for (k = 0; k < part[i].n && p < line + PLACE_LINE - 1; k++)
+			*p++ = part[i].p[k] >= 0x20 && part[i].p[k] < 0x7f ?
+			    part[i].p[k] : '?';
+	*p = '\0';
+}
+
 /* Without m. */
 static void
 call(struct thread *t, struct request *rq, bool give_way)
@@ -189,7 +206,8 @@ give_back(struct thread *t, struct request *rq)
 	d->done = rq;
 	/* A kept connection with nothing to do can wait for the next turn. */
 	if (d->leader != t->me && d->blocked && (!rq->keep ||
-	    rq->rs.broken || atomic_load(&rq->conn->eager)))
+	    rq->rs.broken || atomic_load(&rq->conn->eager) ||
+	    (d->ready == NULL && !d->c.net->accepting)))
 		(void)uv_async_send(&d->c.net->wake);
 }
 
@@ -231,11 +249,15 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	    memory_order_relaxed);
 	say_busy(d);
 	pthread_mutex_unlock(&d->m);
+	if (t->me < PLACE_NOW)
+		say_running(t, rq);
 	if (sample)
 		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
 	call(t, rq, give_way);
 	if (sample)
 		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	if (t->me < PLACE_NOW)
+		d->c.place->now[t->me][0] = '\0';
 	ended = now_ns(CLOCK_MONOTONIC);
 	pthread_mutex_lock(&d->m);
 	d->running--;
@@ -400,7 +422,8 @@ recall(struct dispatch *d)
 static bool
 full(const struct dispatch *d)
 {
-	return d->running >= d->c.threads && d->queued > 0;
+	return d->running >= d->c.threads &&
+	    (d->queued > 0 || acceptors_shared());
 }
 
 /* One turn of the loop; m held at call and return. */
@@ -419,6 +442,8 @@ lead(struct thread *t, bool look)
 	if (net->leaving && d->ready != NULL && d->running >= d->c.threads)
 		recall(d);
 	acceptors_pause(net, full(d));
+	atomic_store_explicit(&d->c.place->full, d->running >= d->c.threads,
+	    memory_order_relaxed);
 	d->blocked = !look;
 	pthread_mutex_unlock(&d->m);
 	if (!look)
@@ -466,7 +491,7 @@ call_inline(struct thread *t, bool *lead)
 			wake_caller(d);
 		return false;
 	}
-	if (d->spare_idle) {		/* the last caller gives up leading */
+	if (d->spare_idle > 0) {	/* the last caller gives up leading */
 		wake_leader(d);
 		*lead = false;
 	}
@@ -479,9 +504,9 @@ wait_idle(struct thread *t)
 	struct dispatch *d = t->d;
 
 	if (!t->caller) {
-		d->spare_idle = true;
+		d->spare_idle++;
 		pthread_cond_wait(&d->lead, &d->m);
-		d->spare_idle = false;
+		d->spare_idle--;
 		return;
 	}
 	d->idle++;
@@ -708,6 +733,7 @@ dispatch_run(const struct dispatch_config *c)
 	pthread_t *ids = calloc((size_t)c->threads + 2, sizeof(*ids));
 	unsigned int i, started = 0;
 	bool orderly;
+	int rc;
 
 	if (d == NULL || threads == NULL || ids == NULL ||
 	    dispatch_init(d, c) == -1) {
@@ -720,17 +746,21 @@ dispatch_run(const struct dispatch_config *c)
 	for (i = 0; i <= c->threads; i++)
 		threads[i] = (struct thread){ .d = d, .me = (int)i,
 		    .caller = i < c->threads };
-	for (i = 1; i <= c->threads; i++) {
-		if (start_thread(&ids[i], thread_main, &threads[i]) != 0)
-			break;
-		started++;
-	}
-	if (started == 0 ||
-	    start_thread(&ids[0], monitor_main, d) != 0) {
+	/* The spare leader first: without it nobody answers 504. */
+	if ((rc = start_thread(&ids[0], monitor_main, d)) != 0 ||
+	    (rc = start_thread(&ids[1], thread_main,
+	    &threads[c->threads])) != 0) {
 		log_error("Cannot start the worker's threads: %s (see the "
-		    "limits on processes and memory)", strerror(errno));
+		    "limits on processes and memory)", strerror(rc));
 		return false;
 	}
+	for (started = 1; started < c->threads; started++)
+		if (start_thread(&ids[started + 1], thread_main,
+		    &threads[started]) != 0)
+			break;
+	pthread_mutex_lock(&d->m);
+	d->c.threads = started;
+	pthread_mutex_unlock(&d->m);
 	if (started < c->threads)
 		log_warning("Only %u of %u threads could be started",
 		    started, c->threads);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,14 @@ receive(struct net *net, int from)
 	ssize_t n;
 	int fd;
 
+	/* Without room for its descriptor a message would lose it. */
+	if ((fd = fcntl(from, F_DUPFD_CLOEXEC, 0)) == -1) {
+		if (net->offered)
+			(void)uv_poll_stop(&net->offers);
+		net->offers_rest = true;	/* until the next tick */
+		return false;
+	}
+	(void)close(fd);
 	n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < (ssize_t)sizeof(head) || (cm = CMSG_FIRSTHDR(&m)) == NULL ||
 	    cm->cmsg_type != SCM_RIGHTS)
@@ -79,8 +88,18 @@ handoff_take(struct net *net)
 }
 
 void
+handoff_tick(struct net *net)
+{
+	if (!net->offers_rest)
+		return;
+	net->offers_rest = false;
+	(void)uv_poll_start(&net->offers, UV_READABLE, on_offer);
+}
+
+void
 handoff_stop(struct net *net)
 {
+	net->offers_rest = false;
 	if (net->offered)
 		(void)uv_poll_stop(&net->offers);
 }

@@ -14,6 +14,8 @@ enum { HANDOFF_BYTES = 32 * 1024 };	/* unread bytes that may go along */
 /* Start taking what others give. 0 or -1. */
 int	 handoff_open(struct net *, int from);
 void	 handoff_stop(struct net *);
+/* Try again after descriptors were out. */
+void	 handoff_tick(struct net *);
 /* Take one now: false when there is none. */
 bool	 handoff_take(struct net *);
 /* Could it be given away, but for requests that wait for a caller? */

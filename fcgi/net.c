@@ -5,6 +5,7 @@
 
 #include "fcgi/acceptor.h"
 #include "fcgi/connection.h"
+#include "fcgi/handoff.h"
 
 static void
 on_wake(uv_async_t *h)
@@ -21,6 +22,7 @@ on_tick(uv_timer_t *h)
 	if (net->leaving)
 		connections_leave(net);
 	acceptors_tick(net);
+	handoff_tick(net);
 }
 
 int

@@ -57,6 +57,7 @@ struct net {
 	int			 handoff;	/* where to, -1: nowhere */
 	uv_poll_t		 offers;	/* from where */
 	bool			 offered;
+	bool			 offers_rest;	/* descriptors are out */
 	struct acceptor		*acceptors;
 	size_t			 nacceptors;
 	bool			 accepting;

@@ -25,6 +25,10 @@ enum {
 	WANT_KILL = 2		/* a thread is stuck */
 };
 
+/* The first callers of a worker say what they run: "GET /path", escaped,
+ * "" when nothing. Whoever reads it bounds it: the end may be missing. */
+enum { PLACE_NOW = 8, PLACE_LINE = 120 };
+
 struct place {
 	/* the manager's */
 	_Atomic pid_t	 pid;
@@ -39,6 +43,8 @@ struct place {
 					   all stuck ones count as one */
 	atomic_uint	 connections;
 	atomic_uint	 queued;
+	atomic_bool	 full;			/* accepts nothing for now */
+	char		 now[PLACE_NOW][PLACE_LINE];	/* what is running */
 };
 
 struct scoreboard {

@@ -232,6 +232,8 @@ place_set(struct place *b, size_t slot, unsigned int generation)
 	atomic_store(&b->busy, 0);
 	atomic_store(&b->connections, 0);
 	atomic_store(&b->queued, 0);
+	atomic_store(&b->full, false);
+	memset(b->now, 0, sizeof(b->now));
 	atomic_store(&b->state, PLACE_BOOTING);
 }
 
@@ -286,6 +288,26 @@ slot_lacks(const struct crew *c, const struct slot *s)
 	    (s->serving == SLOT_NONE || c->procs[s->serving].replace);
 }
 
+/* What a worker that ended was running; it wrote this itself, so nothing
+ * but printable bytes is believed. */
+static void
+log_running(pid_t pid, const struct place *b)
+{
+	char line[PLACE_LINE];
+	size_t i, j;
+
+	for (i = 0; i < PLACE_NOW; i++) {
+		memcpy(line, b->now[i], sizeof(line));
+		line[sizeof(line) - 1] = '\0';
+		for (j = 0; line[j] != '\0'; j++)
+			if (line[j] < 0x20 || line[j] > 0x7e)
+				line[j] = '?';
+		if (line[0] != '\0')
+			log_error("Worker (pid:%d) was running: %s", (int)pid,
+			    line);
+	}
+}
+
 static void
 log_end(pid_t pid, int status)
 {
@@ -318,6 +340,8 @@ slot_gone(struct crew *c, size_t place, int status)
 	struct slot *s = &c->slots[p->slot];
 
 	log_end(p->pid, status);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		log_running(p->pid, &c->board->place[place]);
 	if (s->coming == place) {
 		s->coming = SLOT_NONE;
 		slot_back_off(s, 0);

@@ -30,7 +30,7 @@ PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/messages.py t/extension.py t/venv.py
+	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
