@@ -57,6 +57,10 @@ kill $other
 cp "$(command -v sleep)" "$tmp/gangway"
 "$tmp/gangway" 300 &
 ours=$!
+until case $(readlink "/proc/$ours/exe") in */gangway) ;; *) false ;; esac
+do	# still the shell
+	kill -0 $ours || break
+done
 echo $ours >"$tmp/tmp/gangway.pid"
 run local "$tmp" --stop
 is "our pid: status" $status 0
