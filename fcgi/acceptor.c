@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "fcgi/acceptor.h"
-#include "fcgi/connection.h"
+#include "fcgi/connections.h"
 #include "fcgi/log.h"
 #include "fcgi/scoreboard.h"
 
@@ -61,7 +61,7 @@ accept_one(struct acceptor *a)
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd != -1) {
 		sa.ss_family = (sa_family_t)a->listener->family;
-		connection_open(a->net, a->listener, fd,
+		connections_open(a->net, a->listener, fd,
 		    (struct sockaddr *)&sa, NULL, 0);
 		return 0;
 	}

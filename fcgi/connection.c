@@ -8,15 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/connection.h"
 #include "fcgi/handoff.h"
 #include "fcgi/log.h"
 #include "fcgi/response.h"
 #include "fcgi/sink.h"
-#include "fcgi/trust.h"
 #include "fcgi/wire/again.h"
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
+static void	 on_read(uv_stream_t *, ssize_t, const uv_buf_t *);
 
 /* --- lists and the end */
 
@@ -91,8 +92,8 @@ finish(struct connection *c, bool linger)
 	enter(c, NET_LINGER);
 }
 
-void
-connection_flushed(struct connection *c, bool broken)
+static void
+flushed(struct connection *c, bool broken)
 {
 	if (broken) {
 		if (c->refs == 0)
@@ -134,8 +135,8 @@ on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
 		*b = uv_buf_init(c->net->buffer, NET_READ);
 }
 
-static void
-refused(struct connection *c, const struct http_refusal *no)
+void
+connection_refused(struct connection *c, const struct http_refusal *no)
 {
 	char page[2048];
 	size_t n;
@@ -146,7 +147,7 @@ refused(struct connection *c, const struct http_refusal *no)
 	if (c->listener->protocol == PROTOCOL_HTTP && c->active == NULL) {
 		n = http_error_page(page, sizeof(page), no->status, no->why);
 		sink_raw(c, page, n);
-		(void)uv_read_start(&c->uv.stream, on_alloc, c->reader);
+		(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
 		c->stopped = false;
 	}
 	finish(c, c->listener->protocol == PROTOCOL_HTTP);
@@ -214,10 +215,10 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 		take(c, rq);
 		return false;
 	case SESSION_REFUSED:
-		refused(c, &s->no);
+		connection_refused(c, &s->no);
 		return false;
 	case SESSION_MEMORY:
-		refused(c, &(struct http_refusal){ 503,
+		connection_refused(c, &(struct http_refusal){ 503,
 		    "out of memory or disk space for the request" });
 		return false;
 	default:
@@ -233,7 +234,7 @@ refuse_fastcgi(struct connection *c, struct fastcgi_session *s)
 
 	s->rq = NULL;
 	if (rq == NULL) {
-		refused(c, &s->no);
+		connection_refused(c, &s->no);
 		return false;
 	}
 	log_warning("Invalid FastCGI request: %s", s->no.why);
@@ -273,7 +274,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REFUSED:
 		return refuse_fastcgi(c, s);
 	case SESSION_MEMORY:
-		refused(c, &(struct http_refusal){ 503,
+		connection_refused(c, &(struct http_refusal){ 503,
 		    "out of memory or disk space for the request" });
 		return false;
 	default:
@@ -327,14 +328,14 @@ digest(struct connection *c, char *p, size_t n)
 
 	if (c->in.n > 0 || !attentive(c)) {
 		if (buffer_add(&c->in, p, n, max + NET_READ) == -1) {
-			refused(c, &too_large);
+			connection_refused(c, &too_large);
 			return;
 		}
 		if (c->in.n >= max)
 			read_stop(c);
 		feed(c);
 		if (attentive(c) && c->in.n >= CONNECTION_IN_MAX)
-			refused(c, &too_large);
+			connection_refused(c, &too_large);
 		return;
 	}
 	c->scanned = 0;
@@ -351,7 +352,7 @@ digest(struct connection *c, char *p, size_t n)
 	if (n > 0) {
 		c->scanned = attentive(c) ? n : 0;
 		if (buffer_add(&c->in, p, n, CONNECTION_IN_MAX) == -1) {
-			refused(c, &too_large);
+			connection_refused(c, &too_large);
 			return;
 		}
 	}
@@ -378,7 +379,7 @@ feed(struct connection *c)
 		buffer_free(&c->in);
 	if (c->stopped && !c->eof && c->in.n < CONNECTION_AHEAD) {
 		c->stopped = false;
-		(void)uv_read_start(&c->uv.stream, on_alloc, c->reader);
+		(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
 	}
 	settle(c);
 }
@@ -452,7 +453,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 			take(c, rq);
 			break;
 		case SESSION_MEMORY:
-			refused(c, &(struct http_refusal){ 503,
+			connection_refused(c, &(struct http_refusal){ 503,
 			    "out of disk space for the request" });
 			break;
 		default:
@@ -475,6 +476,14 @@ unlink_active(struct connection *c, struct request *rq)
 		}
 }
 
+/* To another worker, if one takes it; else it is tried at each tick. */
+static void
+give(struct connection *c)
+{
+	if (handoff_give(c))
+		connection_cut(c);
+}
+
 /* The response is out: the next request, if its bytes are here. */
 static void
 go_on(struct connection *c)
@@ -488,7 +497,7 @@ go_on(struct connection *c)
 	if (c->eof)
 		connection_cut(c);
 	else if (c->net->leaving && !c->receiving)
-		handoff_give(c);
+		give(c);
 }
 
 void
@@ -562,7 +571,7 @@ connection_recall(struct request *rq)
 	request_put(&c->net->pool, rq);
 	if (c->refs == 0) {
 		enter(c, NET_HEAD);
-		handoff_give(c);
+		give(c);
 	}
 	return true;
 }
@@ -576,19 +585,6 @@ connection_refuse(struct request *rq)
 	response_error(rq, 503, "The server is busy");
 	atomic_store(&rq->state, REQUEST_DONE);
 	connection_done(rq);
-}
-
-void
-connections_give_up(struct net *net)
-{
-	struct connection *c, *next;
-
-	for (c = TAILQ_FIRST(&net->list[NET_HEAD]); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, entry);
-		if (c->in.n > 0)
-			refused(c, &(struct http_refusal){ 503,
-			    "The server is busy" });
-	}
 }
 
 bool
@@ -629,38 +625,7 @@ connection_abandon(struct request *rq, int status)
 	return true;
 }
 
-/* --- new connections */
-
-static void
-set_peer(struct connection *c, const struct sockaddr *sa)
-{
-	struct peer *p = &c->peer;
-	const struct sockaddr_in6 *in6 = (const void *)sa;
-	const struct sockaddr_in *in = (const void *)sa;
-	unsigned int port;
-
-	p->server_name = str_of(c->listener->server_name);
-	p->server_port = str_of(c->listener->server_port);
-	p->trusted = trust_has(c->net->trust, sa);
-	if (sa->sa_family == AF_INET) {
-		(void)inet_ntop(AF_INET, &in->sin_addr, p->addr,
-		    sizeof(p->addr));
-		port = ntohs(in->sin_port);
-	} else if (sa->sa_family == AF_INET6) {
-		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-			(void)inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12,
-			    p->addr, sizeof(p->addr));
-		else
-			(void)inet_ntop(AF_INET6, &in6->sin6_addr, p->addr,
-			    sizeof(p->addr));
-		port = ntohs(in6->sin6_port);
-	} else {
-		p->unix_socket = true;
-		return;
-	}
-	p->addr_n = (uint8_t)strlen(p->addr);
-	p->port_n = (uint8_t)snprintf(p->port, sizeof(p->port), "%u", port);
-}
+/* --- the start */
 
 /* The stream handle of a descriptor; it closes it from now on. */
 static int
@@ -683,135 +648,17 @@ open_handle(struct connection *c)
 	return rc;
 }
 
-static struct connection *
-connection_new(struct net *net, const struct listener *l, int fd)
-{
-	struct connection *c;
-
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return NULL;
-	if (l->protocol == PROTOCOL_FASTCGI && (c->session.fastcgi =
-	    calloc(1, sizeof(*c->session.fastcgi))) == NULL) {
-		free(c);
-		return NULL;
-	}
-	c->net = net;
-	c->listener = l;
-	c->fd = fd;
-	c->reader = on_read;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->drained, NULL);
-	return c;
-}
-
 void
-connection_open(struct net *net, const struct listener *l, int fd,
-    const struct sockaddr *sa, const char *in, size_t n)
+connection_start(struct connection *c, const char *in, size_t n)
 {
-	struct connection *c;
+	static const struct connection_ops ops = {
+		.flushed = flushed, .cut = connection_cut,
+	};
 
-	if ((c = connection_new(net, l, fd)) == NULL) {
-		log_error("Out of memory for a connection");
-		(void)close(fd);
-		return;
-	}
-	set_peer(c, sa);
-	net->nconns++;
-	c->in_list = NET_HEAD;
-	TAILQ_INSERT_TAIL(&net->list[NET_HEAD], c, entry);
-	c->since_ms = uv_now(&net->loop);
+	c->ops = &ops;
 	if (open_handle(c) != 0) {
 		log_error("Cannot watch a new connection: out of resources");
 		connection_cut(c);
 	} else if (n > 0)
 		digest(c, (char *)(uintptr_t)in, n);
-}
-
-/* --- the passage of time */
-
-void
-connections_todo(struct net *net)
-{
-	struct connection *c, *next;
-
-	pthread_mutex_lock(&net->todo_lock);
-	c = net->todo;
-	net->todo = NULL;
-	pthread_mutex_unlock(&net->todo_lock);
-	for (; c != NULL; c = next) {
-		next = c->next_todo;
-		pthread_mutex_lock(&net->todo_lock);
-		c->in_todo = false;
-		pthread_mutex_unlock(&net->todo_lock);
-		if (sink_pending(c))
-			sink_watch(c);
-	}
-}
-
-static void
-expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
-{
-	struct connection *c, *next;
-	uint64_t now = uv_now(&net->loop);
-
-	for (c = TAILQ_FIRST(&net->list[list]); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, entry);
-		if (c->since_ms + ms > now) {
-			/* Only senders are out of order: they progress. */
-			if (list == NET_SENDING)
-				continue;
-			break;
-		}
-		if (why != NULL)
-			log_info("Connection from ip=%s closed: %s",
-			    c->peer.addr_n > 0 ? c->peer.addr : "unix", why);
-		if (list == NET_HEAD && c->in.n > 0)
-			refused(c, &(struct http_refusal){ 408,
-			    "the request did not become whole in time" });
-		else
-			connection_cut(c);
-	}
-}
-
-/* Clients that take nothing of a response whose caller waits for them. */
-static void
-expire_readers(struct net *net)
-{
-	struct connection *c;
-	uint64_t now = uv_now(&net->loop);
-
-	TAILQ_FOREACH(c, &net->list[NET_BUSY], entry) {
-		if (c->writable == NULL || sink_broken(c) ||
-		    c->since_ms + NET_SEND_MS > now)
-			continue;
-		log_info("Connection from ip=%s cut: the client takes no more",
-		    c->peer.addr_n > 0 ? c->peer.addr : "unix");
-		sink_break(c);
-	}
-}
-
-void
-connections_tick(struct net *net)
-{
-	expire_readers(net);
-	expire(net, NET_IDLE, net->closing ? 1000 : net->keepalive_ms, NULL);
-	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
-	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");
-	expire(net, NET_SENDING, NET_SEND_MS, "the client takes no more");
-	expire(net, NET_LINGER, NET_LINGER_MS, NULL);
-}
-
-void
-connections_leave(struct net *net)
-{
-	struct connection *c, *next;
-	static const enum net_list lists[] = { NET_IDLE, NET_HEAD };
-	size_t i;
-
-	for (i = 0; i < 2; i++)
-		for (c = TAILQ_FIRST(&net->list[lists[i]]); c != NULL;
-		    c = next) {
-			next = TAILQ_NEXT(c, entry);
-			handoff_give(c);
-		}
 }

@@ -11,7 +11,10 @@
 #include "fcgi/acceptor.h"
 #include "fcgi/connection.h"
 #include "fcgi/dispatch.h"
+#include "fcgi/engine.h"
+#include "fcgi/late.h"
 #include "fcgi/log.h"
+#include "fcgi/loop.h"
 #include "fcgi/response.h"
 #include "fcgi/scoreboard.h"
 
@@ -25,32 +28,6 @@ enum {
 	DOZE_TICKS = 40,
 	STACK = 1 << 20,
 	NOBODY = -1
-};
-
-struct dispatch {
-	struct dispatch_config	 c;
-	pthread_mutex_t		 m;		/* protects what follows */
-	pthread_cond_t		 work;		/* idle callers wait here */
-	pthread_cond_t		 lead;		/* the spare leader does */
-	pthread_cond_t		 doze;		/* the monitor does */
-	int			 leader;	/* thread that has the loop */
-	bool			 inlining;	/* it is in the application */
-	bool			 dozing;	/* the monitor is */
-	bool			 coming;	/* a caller was woken */
-	bool			 entering;	/* one waits for the GIL */
-	bool			 quit;
-	unsigned int		 spare_idle;
-	unsigned int		 running, idle, queued;
-	unsigned int		 late;		/* of the running */
-	struct request		*ready, **ready_end;
-	struct request		*done;
-	struct request		**run;		/* what each thread runs */
-	bool			 blocked;	/* the leader waits there */
-	uint64_t		 slow_until_ns;
-	int64_t			 average_ns;	/* of a call */
-	int64_t			 waited_ns;	/* of it, not on a CPU */
-	uint64_t		 seq;		/* inline calls */
-	unsigned long		 taken;
 };
 
 struct thread {
@@ -211,14 +188,6 @@ give_back(struct thread *t, struct request *rq)
 		(void)uv_async_send(&d->c.net->wake);
 }
 
-/* All that are stuck count as one: the manager asks who else there is. */
-static void
-say_busy(const struct dispatch *d)
-{
-	atomic_store_explicit(&d->c.place->busy, d->late == 0 ? d->running :
-	    d->running - d->late + 1, memory_order_relaxed);
-}
-
 static void
 serve(struct thread *t, bool lead)	/* m held, and entered */
 {
@@ -247,7 +216,7 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	rq->began_ns = began;
 	atomic_store_explicit(&rq->progress_ms, began / 1000000,
 	    memory_order_relaxed);
-	say_busy(d);
+	engine_say_busy(d);
 	pthread_mutex_unlock(&d->m);
 	if (t->me < PLACE_NOW)
 		say_running(t, rq);
@@ -263,7 +232,7 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	d->running--;
 	if (rq->late)
 		d->late--;
-	say_busy(d);
+	engine_say_busy(d);
 	d->run[t->me] = NULL;
 	account(d, began, ended, cpu);
 	t->now_ns = 0;
@@ -323,100 +292,6 @@ reap_now(void *arg)
 	pthread_mutex_unlock(&d->m);
 }
 
-static void
-dump_stacks(struct dispatch *d)
-{
-	if (d->c.kind->dump != NULL && log_fd() != -1)
-		d->c.kind->dump(log_fd());
-}
-
-static void
-say_late(struct dispatch *d, struct request *rq, const char *how)
-{
-	log_critical("Request timed out after %u s: " STR_FMT " " STR_FMT
-	    " (%s; its worker is replaced)", d->c.request_timeout_ms / 1000,
-	    STR_ARG(request_value(rq, "REQUEST_METHOD")),
-	    STR_ARG(request_value(rq, "PATH_INFO")), how);
-}
-
-/* m held. Is no caller left that will come back? */
-static bool
-all_stuck(const struct dispatch *d)
-{
-	return d->late >= d->c.threads;
-}
-
-/* m held. Requests past their limit are answered for. */
-static void
-check_limits(struct dispatch *d)
-{
-	uint64_t now = now_ns(CLOCK_MONOTONIC) / 1000000, since;
-	struct request *rq;
-	unsigned int i;
-	bool abandoned;
-
-	for (i = 0; i < d->c.threads; i++) {
-		if ((rq = d->run[i]) == NULL || rq->late)
-			continue;
-		if (atomic_load(&rq->draining))
-			continue;
-		since = atomic_load_explicit(&rq->progress_ms,
-		    memory_order_relaxed);
-		if (now < since + d->c.request_timeout_ms)
-			continue;
-		/* Its client may have given up before. */
-		abandoned = rq->abandoned;
-		if (!abandoned && !connection_abandon(rq, 504))
-			continue;
-		rq->late = true;
-		d->late++;
-		say_busy(d);
-		say_late(d, rq, abandoned ? "its client had aborted it" :
-		    rq->on_wire ? "cut" : "answered 504");
-		dump_stacks(d);
-		if (d->c.stuck != NULL)
-			d->c.stuck(d->c.arg, all_stuck(d));
-	}
-}
-
-/*
- * m held at call and return. A worker that leaves while all its callers are
- * busy gives the requests that wait for them to another worker; what cannot
- * go waits on, or is answered 503 when no caller will come back.
- */
-static void
-recall(struct dispatch *d)
-{
-	struct request *rq, *next, *stay = NULL, **stay_end = &stay;
-	bool hopeless = all_stuck(d);
-
-	rq = d->ready;
-	d->ready = NULL;
-	d->ready_end = &d->ready;
-	d->queued = 0;
-	pthread_mutex_unlock(&d->m);
-	for (; rq != NULL; rq = next) {
-		next = rq->next;
-		rq->next = NULL;
-		if (connection_recall(rq))
-			continue;
-		if (hopeless) {
-			connection_refuse(rq);
-			continue;
-		}
-		*stay_end = rq;
-		stay_end = &rq->next;
-	}
-	pthread_mutex_lock(&d->m);
-	/* Only the leader adds to the queue, and that is us. */
-	for (rq = stay; rq != NULL; rq = rq->next)
-		d->queued++;
-	if (stay != NULL) {
-		*d->ready_end = stay;
-		d->ready_end = stay_end;
-	}
-}
-
 /* m held. Does everybody who may call do so already? Then new connections
  * are better off with a neighbour. */
 static bool
@@ -438,9 +313,9 @@ lead(struct thread *t, bool look)
 	t->now_ns = 0;
 	reap(d);
 	if (d->c.request_timeout_ms != 0 && d->running > 0)
-		check_limits(d);
+		late_check(d);
 	if (net->leaving && d->ready != NULL && d->running >= d->c.threads)
-		recall(d);
+		late_recall(d);
 	acceptors_pause(net, full(d));
 	atomic_store_explicit(&d->c.place->full, d->running >= d->c.threads,
 	    memory_order_relaxed);
@@ -448,7 +323,7 @@ lead(struct thread *t, bool look)
 	pthread_mutex_unlock(&d->m);
 	if (!look)
 		leave_app(t);
-	net_turn(net, !look);
+	loop_turn(net, !look);
 	if (look && net->fresh == NULL && t->entered && t->me == 0 &&
 	    d->c.kind->signals != NULL)
 		(void)d->c.kind->signals();
@@ -678,31 +553,7 @@ dispatch_queued(void)
 void
 dispatch_give_up(void)
 {
-	struct dispatch *d = current;
-	struct request *rq, *next;
-	unsigned int i;
-
-	connections_give_up(d->c.net);
-	pthread_mutex_lock(&d->m);
-	rq = d->ready;
-	d->ready = NULL;
-	d->ready_end = &d->ready;
-	d->queued = 0;
-	for (i = 0; i < d->c.threads; i++) {
-		if (d->run[i] == NULL || !connection_abandon(d->run[i], 503))
-			continue;
-		log_warning("Request cut: " STR_FMT " " STR_FMT " (%s)",
-		    STR_ARG(request_value(d->run[i], "REQUEST_METHOD")),
-		    STR_ARG(request_value(d->run[i], "PATH_INFO")),
-		    d->run[i]->on_wire ? "its answer had begun" :
-		    "answered 503");
-	}
-	pthread_mutex_unlock(&d->m);
-	for (; rq != NULL; rq = next) {
-		next = rq->next;
-		rq->next = NULL;
-		connection_refuse(rq);
-	}
+	late_give_up(current);
 }
 
 unsigned long

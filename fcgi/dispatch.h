@@ -19,27 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fcgi/net.h"
-
-struct app_kind;
-struct dispatch;
-struct place;
-
-struct dispatch_config {
-	struct net		*net;
-	const struct app_kind	*kind;
-	unsigned int		 threads;
-	unsigned int		 request_timeout_ms;	/* 0: none */
-	struct place		*place;			/* on the board */
-	/* Called by the leader after each turn: true ends the worker. */
-	bool			(*turned)(void *arg);
-	/* A caller has been in the application for too long; `all`: none
-	 * is left that is not. */
-	void			(*stuck)(void *arg, bool all);
-	/* A response is complete; on its caller's thread. */
-	void			(*finished)(void *arg, struct request *);
-	void			*arg;
-};
+#include "fcgi/engine.h"
 
 /* Serve on this thread (caller 0) and its helpers until turned() says so.
  * False when a caller is stuck: then the process cannot be wound up in

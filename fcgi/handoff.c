@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fcgi/connection.h"
 #include "fcgi/handoff.h"
 #include "fcgi/sink.h"
 
@@ -52,7 +51,7 @@ receive(struct net *net, int from)
 		return true;
 	}
 	(void)getpeername(fd, (struct sockaddr *)&sa, &len);
-	connection_open(net, &net->listeners->v[head.listener], fd,
+	net->adopt(net, &net->listeners->v[head.listener], fd,
 	    (struct sockaddr *)&sa, net->buffer, head.n);
 	return true;
 }
@@ -118,7 +117,7 @@ handoff_able(struct connection *c)
 	    !c->session.fastcgi->in_record;
 }
 
-void
+bool
 handoff_give(struct connection *c)
 {
 	struct net *net = c->net;
@@ -134,7 +133,7 @@ handoff_give(struct connection *c)
 	struct cmsghdr *cm;
 
 	if (c->refs > 0 || !handoff_able(c))
-		return;
+		return false;
 	head.listener = (uint32_t)(c->listener - net->listeners->v);
 	head.n = (uint32_t)c->in.n;
 	v[0] = (struct iovec){ &head, sizeof(head) };
@@ -146,6 +145,5 @@ handoff_give(struct connection *c)
 	cm->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(cm), &c->fd, sizeof(int));
 	/* Not taken now (its buffer is full): tried again at the next tick. */
-	if (sendmsg(net->handoff, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
-		connection_cut(c);
+	return sendmsg(net->handoff, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1;
 }

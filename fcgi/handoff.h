@@ -7,7 +7,7 @@
 #ifndef FCGI_HANDOFF_H
 #define FCGI_HANDOFF_H
 
-#include "fcgi/net.h"
+#include "fcgi/conn.h"
 
 enum { HANDOFF_BYTES = 32 * 1024 };	/* unread bytes that may go along */
 
@@ -20,7 +20,8 @@ void	 handoff_tick(struct net *);
 bool	 handoff_take(struct net *);
 /* Could it be given away, but for requests that wait for a caller? */
 bool	 handoff_able(struct connection *);
-/* Give this one away if it can be; it stays as it is if it cannot. */
-void	 handoff_give(struct connection *);
+/* Give this one away. True: another has it, close it here; false: it could
+ * not be, or not now. */
+bool	 handoff_give(struct connection *);
 
 #endif

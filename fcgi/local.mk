@@ -43,13 +43,16 @@ fcgi_librequest_la_SOURCES = \
 
 fcgi_libserver_la_SOURCES = \
 	%D%/acceptor.c %D%/acceptor.h \
-	%D%/connection.c %D%/connection.h \
+	%D%/conn.h %D%/connection.c %D%/connection.h \
+	%D%/connections.c %D%/connections.h \
 	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
+	%D%/engine.h \
 	%D%/generation.c %D%/generation.h \
 	%D%/handoff.c %D%/handoff.h \
 	%D%/kind.c %D%/kind.h \
 	%D%/manager.c %D%/manager.h \
-	%D%/net.c %D%/net.h \
+	%D%/late.c %D%/late.h \
+	%D%/loop.c %D%/loop.h %D%/net.h \
 	%D%/program.c %D%/program.h \
 	%D%/service.c %D%/service.h \
 	%D%/sink.c %D%/sink.h \

@@ -1,5 +1,6 @@
 /*
- * The network side of a worker: its loop and everything in it.
+ * The network side of a worker: its loop and everything in it. Data only;
+ * loop.h turns it.
  *
  * Always true: whoever leads owns all of it (the loop, every handle, the
  * lists, the request pool); other threads touch only what is named so.
@@ -62,6 +63,10 @@ struct net {
 	size_t			 nacceptors;
 	bool			 accepting;
 
+	/* A connection that another worker gives. */
+	void			(*adopt)(struct net *, const struct listener *,
+				    int fd, const struct sockaddr *,
+				    const char *in, size_t n);
 	/* Requests that callers are done with, taken back at once. */
 	void			(*reap)(void *);
 	void			*reap_arg;
@@ -72,12 +77,5 @@ struct net {
 
 	char			 buffer[NET_READ];
 };
-
-/* Prepare the loop. 0 or -1 with errno. */
-int	 net_open(struct net *);
-/* One turn; with `block` it waits for something to happen. */
-void	 net_turn(struct net *, bool block);
-/* Cut and free everything. */
-void	 net_done(struct net *);
 
 #endif

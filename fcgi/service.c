@@ -3,10 +3,10 @@
 #include <time.h>
 
 #include "conf/settings.h"
-#include "fcgi/connection.h"
 #include "fcgi/log.h"
 #include "fcgi/response.h"
 #include "fcgi/service.h"
+#include "fcgi/sink.h"
 
 /* app.h's struct is the first member of ours. */
 static struct request *
@@ -75,7 +75,7 @@ service_drain(struct app_request *pub)
 
 	/* The client's silence, which has a limit of its own. */
 	atomic_store(&rq->draining, true);
-	r = connection_drain(rq);
+	r = sink_drain(rq);
 	progress(rq);
 	atomic_store(&rq->draining, false);
 	return r;

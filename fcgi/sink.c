@@ -122,7 +122,7 @@ const struct sink connection_sink = {
 };
 
 enum send_result
-connection_drain(struct request *rq)
+sink_drain(struct request *rq)
 {
 	struct connection *c = rq->conn;
 	bool gone;
@@ -253,7 +253,7 @@ on_writable(uv_poll_t *w, int status, int events)
 	if (rc == 0)
 		return;
 	sink_unwatch(c);
-	connection_flushed(c, broken);
+	c->ops->flushed(c, broken);
 }
 
 void
@@ -280,5 +280,5 @@ sink_watch(struct connection *c)
 		(void)close(fd);
 	log_error("Cannot wait for a slow client: out of descriptors or "
 	    "memory; its connection is cut");
-	connection_cut(c);
+	c->ops->cut(c);
 }

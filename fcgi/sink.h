@@ -5,7 +5,7 @@
 #ifndef FCGI_SINK_H
 #define FCGI_SINK_H
 
-#include "fcgi/connection.h"
+#include "fcgi/conn.h"
 
 extern const struct sink connection_sink;
 
@@ -23,5 +23,8 @@ void	 sink_unwatch(struct connection *);
 void	 sink_forget(struct connection *);
 /* Loop's: no more writes; wakes who waits. */
 void	 sink_break(struct connection *);
+
+/* For the caller thread of a request: wait until its queue is short. */
+enum send_result sink_drain(struct request *);
 
 #endif

@@ -13,10 +13,11 @@
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/acceptor.h"
-#include "fcgi/connection.h"
+#include "fcgi/connections.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/handoff.h"
 #include "fcgi/log.h"
+#include "fcgi/loop.h"
 #include "fcgi/response.h"
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
@@ -324,7 +325,7 @@ open_net(struct serving *s)
 	net->handoff = -1;
 	if (wire_settings(s) == -1 || access_settings(s) == -1)
 		return -1;
-	if (net_open(net) == -1 ||
+	if (loop_open(net) == -1 ||
 	    acceptors_open(net, s->w->board, s->w->slot) == -1 ||
 	    handoff_open(net, s->w->board->handoff[1]) == -1) {
 		log_error("Cannot set up the worker's event loop: %s",
@@ -462,6 +463,6 @@ worker_run(const struct worker *w)
 	if (!serve(s))
 		_exit(0);
 	wake = NULL;
-	net_done(&s->net);
+	loop_done(&s->net);
 	return finish(s, 0);
 }

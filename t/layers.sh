@@ -21,4 +21,9 @@ is "the wire knows no sockets" "$(grep -nE \
 	$(ls fcgi/wire/*.c | grep -v llhttp_))" ""
 is "conf never logs or exits" "$(grep -nE '\b(log_[a-z]+|exit|_exit|err|errx)\(' \
 	conf/*.c)" ""
+# A part is its .c and .h; its includes must not lead back to it.
+is "no circles among the parts" "$(for f in conf/*.[ch] fcgi/*.[ch] \
+	fcgi/wire/*.[ch]; do
+	sed -n "s|^#include \"\(.*\)\.h\"|${f%.[ch]} \1|p" "$f"
+	done | awk '$1 != $2' | tsort 2>&1 >/dev/null)" ""
 done_tests

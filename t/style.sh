@@ -14,9 +14,9 @@ is "no line is wider than 80 columns" "$(for f in $src; do
 	expand "$f" | awk -v f="$f" 'length($0) > 80 { print f ":" NR }'
 	done)" ""
 is "no white space at the end of a line" "$(grep -nE '[[:blank:]]$' $src)" ""
-is "no file is longer than 650 lines" "$(for f in $(ls conf/*.c fcgi/*.c \
+is "no file is longer than 700 lines" "$(for f in $(ls conf/*.c fcgi/*.c \
 	fcgi/wire/*.c shim/*.c shim/*/*.c); do
-	n=$(wc -l <"$f"); [ "$n" -gt 650 ] && echo "$f: $n"; done)" ""
+	n=$(wc -l <"$f"); [ "$n" -gt 700 ] && echo "$f: $n"; done)" ""
 # From an opening brace in column one to the closing one.
 is "no function is longer than 80 lines" "$(for f in $(ls conf/*.c fcgi/*.c \
 	fcgi/wire/*.c shim/*.c shim/*/*.c); do

@@ -5,7 +5,9 @@
 
 #include "fcgi/acceptor.h"
 #include "fcgi/connection.h"
+#include "fcgi/connections.h"
 #include "fcgi/handoff.h"
+#include "fcgi/loop.h"
 
 static void
 on_wake(uv_async_t *h)
@@ -26,13 +28,14 @@ on_tick(uv_timer_t *h)
 }
 
 int
-net_open(struct net *net)
+loop_open(struct net *net)
 {
 	int i, rc;
 
 	for (i = 0; i < NET_LISTS; i++)
 		TAILQ_INIT(&net->list[i]);
 	net->fresh_end = &net->fresh;
+	net->adopt = connections_open;
 	pthread_mutex_init(&net->todo_lock, NULL);
 	if ((rc = uv_loop_init(&net->loop)) != 0 ||
 	    (rc = uv_async_init(&net->loop, &net->wake, on_wake)) != 0 ||
@@ -45,7 +48,7 @@ net_open(struct net *net)
 }
 
 void
-net_turn(struct net *net, bool block)
+loop_turn(struct net *net, bool block)
 {
 	(void)uv_run(&net->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 	connections_todo(net);
@@ -60,7 +63,7 @@ close_handle(uv_handle_t *h, void *arg)
 }
 
 void
-net_done(struct net *net)
+loop_done(struct net *net)
 {
 	struct connection *c;
 	int i;
