@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/why.h"
 #include "fcgi/access.h"
 #include "fcgi/access_format.h"
 #include "fcgi/logfile.h"
@@ -27,21 +28,6 @@ static const struct {
 };
 
 static struct logfile file = { .fd = -1 };
-
-static void
-refuse(char **why, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-refuse(char **why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(why, fmt, ap) == -1)
-		*why = NULL;
-	va_end(ap);
-}
 
 /* A request field's name as its CGI variable: HTTP_USER_AGENT. */
 static size_t
@@ -74,7 +60,8 @@ name_parse(struct access_op *op, const char *p, size_t n, char **names,
 		}
 	if (n < 4 || p[0] != '{' || p[n - 2] != '}' ||
 	    strchr("ioe", p[n - 1]) == NULL) {
-		refuse(why, "unknown atom '%%(%.*s)s': there are h l u t r s m"
+		(void)why_set(why,
+		    "unknown atom '%%(%.*s)s': there are h l u t r s m"
 		    " U q H B b f a T M D L p, {header}i, {header}o and"
 		    " {variable}e", (int)n, p);
 		return -1;
@@ -108,7 +95,8 @@ atom_parse(struct access_op *op, const char *p, char **names, char **why)
 	const char *from = p, *close;
 
 	if (*p != '(' || (close = strchr(p, ')')) == NULL) {
-		refuse(why, "'%%' must be followed by (ATOM) or by another"
+		(void)why_set(why,
+		    "'%%' must be followed by (ATOM) or by another"
 		    " '%%', not by '%.20s'", p);
 		return NULL;
 	}
@@ -122,7 +110,8 @@ atom_parse(struct access_op *op, const char *p, char **names, char **why)
 		p = number_parse(&op->precision, p + 1);
 	}
 	if (p == NULL || *p == '\0' || strchr("sdiu", *p) == NULL) {
-		refuse(why, "'%%%.30s' must end in s, as %%(h)s or %%(h)-15s"
+		(void)why_set(why,
+		    "'%%%.30s' must end in s, as %%(h)s or %%(h)-15s"
 		    " (at most %d wide)", from, (int)ACCESS_WIDTH_MAX);
 		return NULL;
 	}
@@ -145,7 +134,7 @@ access_compile(const char *format, char **why)
 	f = calloc(1, sizeof(*f) + max * sizeof(f->ops[0]));
 	if (f == NULL || (f->names = malloc(2 * n + 1)) == NULL) {
 		free(f);
-		refuse(why, "out of memory");
+		(void)why_set(why, "out of memory");
 		return NULL;
 	}
 	names = f->names;

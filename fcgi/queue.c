@@ -28,6 +28,14 @@ struct chunk {
 	char		 data[];
 };
 
+static bool no_sendfile;
+
+void
+queue_sendfile(bool use)
+{
+	no_sendfile = !use;
+}
+
 static void
 queue_append(struct queue *q, struct chunk *c)
 {
@@ -141,6 +149,23 @@ queue_pop(struct queue *q)
 	free(c);
 }
 
+/* What sendfile(2) does, by hand. */
+static ssize_t
+copy_file(struct chunk *c, int fd)
+{
+	char buf[16384];
+	ssize_t n;
+
+	n = pread(c->file->fd, buf, c->left < sizeof(buf) ? (size_t)c->left :
+	    sizeof(buf), c->at);
+	if (n <= 0)
+		return n;
+	n = send(fd, buf, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0)
+		c->at += n;
+	return n;
+}
+
 static ssize_t
 chunk_write(struct queue *q, struct chunk *c, int fd)
 {
@@ -154,7 +179,8 @@ chunk_write(struct queue *q, struct chunk *c, int fd)
 			q->bytes -= (size_t)n;
 		}
 	} else {
-		n = sendfile(fd, c->file->fd, &c->at,
+		n = no_sendfile ? copy_file(c, fd) :
+		    sendfile(fd, c->file->fd, &c->at,
 		    c->left < QUEUE_TURN ? (size_t)c->left : QUEUE_TURN);
 		if (n == 0) {
 			errno = EIO;	/* the file has become shorter */

@@ -30,6 +30,8 @@ struct queue {
 	uint64_t	 total;		/* still to go, files included */
 };
 
+/* May files go out by sendfile(2)? Else they are read and written. */
+void	 queue_sendfile(bool);
 /* Append what a write left over of the vector, `skip` bytes on. 0 or -1. */
 int	 queue_add(struct queue *, const struct iovec *, int n, size_t skip);
 /* Append a piece of a file (the descriptor is duplicated; pieces in a row

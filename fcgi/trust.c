@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/why.h"
 #include "fcgi/trust.h"
 
 struct net {
@@ -75,21 +76,6 @@ host_bits_clear(struct net *net)
 	return any;
 }
 
-static void
-refuse(char **why, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-refuse(char **why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(why, fmt, ap) == -1)
-		*why = NULL;
-	va_end(ap);
-}
-
 static int
 net_parse(struct net *net, char *s, char **why)
 {
@@ -106,13 +92,14 @@ net_parse(struct net *net, char *s, char **why)
 	if (slash != NULL)
 		*slash = '/';
 	if (!valid) {
-		refuse(why, "'%s' is no address or network: write"
+		(void)why_set(why, "'%s' is no address or network: write"
 		    " 192.0.2.1, 192.0.2.0/24, 2001:db8::/32 or *", s);
 		return -1;
 	}
 	if (host_bits_clear(net)) {
 		(void)inet_ntop(net->family, net->addr, text, sizeof(text));
-		refuse(why, "'%s' has host bits set: the network is %s/%u", s,
+		(void)why_set(why,
+		    "'%s' has host bits set: the network is %s/%u", s,
 		    text, net->bits);
 		return -1;
 	}
@@ -143,7 +130,7 @@ item_add(struct trust *t, const char *item, char **why)
 		return 0;
 	}
 	if ((copy = strndup(item, n)) == NULL) {
-		refuse(why, "out of memory");
+		(void)why_set(why, "out of memory");
 		return -1;
 	}
 	if ((rc = net_parse(&t->nets[t->n], copy, why)) == 0)
@@ -159,7 +146,7 @@ trust_new(const char *const *items, size_t n, char **why)
 	size_t i;
 
 	if ((t = calloc(1, sizeof(*t) + n * sizeof(t->nets[0]))) == NULL) {
-		refuse(why, "out of memory");
+		(void)why_set(why, "out of memory");
 		return NULL;
 	}
 	for (i = 0; i < n; i++)

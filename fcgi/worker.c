@@ -18,6 +18,7 @@
 #include "fcgi/handoff.h"
 #include "fcgi/log.h"
 #include "fcgi/loop.h"
+#include "fcgi/queue.h"
 #include "fcgi/response.h"
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
@@ -270,6 +271,7 @@ wire_settings(struct serving *s)
 	    strcmp(map, "dangerous") == 0 ? HEADER_DANGEROUS :
 	    HEADER_DROP;
 	c->no_keep = settings_int(set, SET_keepalive) == 0;
+	queue_sendfile(settings_bool(set, SET_sendfile));
 	c->body_max = (uint64_t)settings_int(set, SET_limit_request_body);
 	c->secure_headers = settings_list(set, SET_secure_scheme_headers,
 	    &c->nsecure);
