@@ -178,8 +178,8 @@ sigint_spare(const struct sigaction *was)
 {
 	PyObject *ns;
 
-	ns = interpreter_source("<gangway start>", "import signal\n"
-	    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n");
+	ns = interpreter_source("<gangway start>", "import _signal\n"
+	    "_signal.signal(_signal.SIGINT, _signal.SIG_DFL)\n");
 	if (ns == NULL)
 		return -1;
 	Py_DECREF(ns);

@@ -11,18 +11,18 @@
 /*
  * Applications copy the handlers and the level of "gunicorn.error" to their
  * own loggers, so it has both; the server drops what is below its level.
+ * logging is large: its loggers are made when somebody imports it.
  */
 static const char source[] =
-    "import logging\n"
-    "class Handler(logging.Handler):\n"
-    "    def emit(self, record):\n"
-    "        try:\n"
-    "            log(record.levelno, self.format(record))\n"
-    "        except Exception:\n"
-    "            self.handleError(record)\n"
-    "def install(to):\n"
-    "    global log\n"
-    "    log = to\n"
+    "import sys\n"
+    "def make(logging):\n"
+    "    class Handler(logging.Handler):\n"
+    "        def emit(self, record):\n"
+    "            try:\n"
+    "                log(record.levelno, self.format(record))\n"
+    "            except Exception:\n"
+    "                self.handleError(record)\n"
+    "    Handler.__module__ = 'gangway.log'\n"
     "    for name in 'gunicorn', 'gunicorn.error', 'gangway':\n"
     "        logger = logging.getLogger(name)\n"
     "        if not any(type(h).__module__ == 'gangway.log'\n"
@@ -31,7 +31,32 @@ static const char source[] =
     "        logger.propagate = False\n"
     "        if logger.level == logging.NOTSET:\n"
     "            logger.setLevel(logging.DEBUG)\n"
-    "Handler.__module__ = 'gangway.log'\n";
+    "class Watch:\n"
+    "    __module__ = 'gangway.log'\n"
+    "    def find_spec(self, name, path=None, target=None):\n"
+    "        if name != 'logging':\n"
+    "            return None\n"
+    "        sys.meta_path.remove(self)\n"
+    "        for finder in sys.meta_path:\n"
+    "            spec = finder.find_spec(name, path, target)\n"
+    "            if spec is not None:\n"
+    "                break\n"
+    "        else:\n"
+    "            return None\n"
+    "        run = spec.loader.exec_module\n"
+    "        def exec_module(module):\n"
+    "            run(module)\n"
+    "            make(module)\n"
+    "        spec.loader.exec_module = exec_module\n"
+    "        return spec\n"
+    "def install(to):\n"
+    "    global log\n"
+    "    log = to\n"
+    "    if 'logging' in sys.modules:\n"
+    "        make(sys.modules['logging'])\n"
+    "    elif not any(type(f).__module__ == 'gangway.log'\n"
+    "                 for f in sys.meta_path):\n"
+    "        sys.meta_path.insert(0, Watch())\n";
 
 static enum app_log
 level_of(long n)
