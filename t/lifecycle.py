@@ -273,10 +273,13 @@ def test_reload():
     with Server("app", "-c", conf, cwd=d, defaults=False) as s:
         try:
             is_(body(), b"one", "reload: the first version")
+            wait_for(lambda: s.log().count("Booting worker") == 2, 10)
             load.start()
             write(app, APP % "two")
             s.send_signal(signal.SIGHUP)
-            ok(wait_for(lambda: body() == b"two", 10),
+            # Both old ones are gone when one only is asked next.
+            ok(wait_for(lambda: s.log().count("Worker exiting") >= 2
+                        and body() == b"two", 20),
                "HUP loads the new code")
             write(app, "raise ValueError('planned')\n")
             s.send_signal(signal.SIGHUP)
