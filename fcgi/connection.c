@@ -175,15 +175,24 @@ take(struct connection *c, struct request *rq)
 		enter(c, NET_BUSY);
 }
 
+/* The request with that id, if its end was not sent yet. */
+static struct request *
+find_id(struct connection *c, uint16_t id)
+{
+	struct request *rq;
+
+	for (rq = c->active; rq != NULL; rq = rq->sibling)
+		if (rq->id == id && !atomic_load(&rq->over))
+			break;
+	return rq;
+}
+
 static void
 abort_id(struct connection *c, uint16_t id)
 {
-	struct request *rq;
+	struct request *rq = find_id(c, id);
 	uint8_t end[16];
 
-	for (rq = c->active; rq != NULL; rq = rq->sibling)
-		if (rq->id == id)
-			break;
 	if (rq == NULL)
 		return;
 	pthread_mutex_lock(&c->lock);
@@ -265,6 +274,12 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REQUEST:
 		rq = s->rq;
 		s->rq = NULL;
+		if (find_id(c, rq->id) != NULL) {
+			request_put(&c->net->pool, rq);
+			connection_refused(c, &(struct http_refusal){ 400,
+			    "a request id that is in use" });
+			return false;
+		}
 		s->running++;
 		take(c, rq);
 		return *used < n;

@@ -109,6 +109,7 @@ struct request {
 	struct response	 rs;
 
 	uint64_t	 began_ns;	/* the call; CLOCK_MONOTONIC */
+	atomic_bool	 over;		/* its end is on the way out */
 	atomic_bool	 draining;	/* its caller waits for the client */
 	_Atomic uint64_t progress_ms;	/* the application last did something */
 	char		 inline_arena[REQUEST_INLINE];

@@ -365,6 +365,7 @@ transmit(struct request *rq, const void *p, size_t n, bool last)
 	if (last) {
 		batch_add(&b, tail, rq->wire->end(rq, tail));
 		rs->ended = true;
+		atomic_store(&rq->over, true);
 	}
 	if (r != SEND_GONE && b.n > 0)
 		r = batch_send(rq, &b);

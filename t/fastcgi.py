@@ -124,6 +124,12 @@ def multiplexed(s, t, klass, **_):
         t(good(c.request("/after", ident=7), "/after"),
           "the connection goes on")
     with s.fcgi() as c:
+        c.send(fcgi_request(nginx_params("/sleep/a"), ident=9)
+               + fcgi_request(nginx_params("/b"), ident=9))
+        r = c.reply(9)
+        t(r and good(r.response(), "/sleep/a") and c.reply(9) is None,
+          "an id that is in use is not begun again", repr(r and r.out))
+    with s.fcgi() as c:
         c.send(b"".join(fcgi_request(nginx_params("/p%d" % i), ident=i)
                         for i in range(1, 21)))
         got = [c.reply(i) for i in range(1, 21)]
