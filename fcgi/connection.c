@@ -198,6 +198,7 @@ abort_id(struct connection *c, uint16_t id)
 	pthread_mutex_lock(&c->lock);
 	rq->abandoned = true;
 	rq->gone = true;
+	rq->over = true;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
 	record_end(end, id, 0, RECORD_REQUEST_COMPLETE);
@@ -617,6 +618,7 @@ connection_abandon(struct request *rq, int status)
 		return false;
 	}
 	rq->abandoned = true;
+	rq->over = true;
 	on_wire = rq->on_wire;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);

@@ -129,6 +129,14 @@ def multiplexed(s, t, klass, **_):
         r = c.reply(9)
         t(r and good(r.response(), "/sleep/a") and c.reply(9) is None,
           "an id that is in use is not begun again", repr(r and r.out))
+    with s.fcgi() as c, s.fcgi() as other:
+        c.send(fcgi_request(nginx_params("/sleep/a"), ident=9))
+        if klass != "sync":     # it runs when another is answered
+            other.request("/other")
+        c.send(record(ABORT, 9))
+        c.reply(9)
+        t(good(c.request("/again", ident=9), "/again"),
+          "an id that was aborted is free again")
     with s.fcgi() as c:
         c.send(b"".join(fcgi_request(nginx_params("/p%d" % i), ident=i)
                         for i in range(1, 21)))
