@@ -480,7 +480,6 @@ monitor_main(void *arg)
 			d->inlining = false;
 			d->slow_until_ns = now_ns(CLOCK_MONOTONIC) +
 			    SLOW_FOR_NS;
-			d->taken++;
 			calm = 0;
 			wake_leader(d);
 		}
@@ -554,12 +553,6 @@ void
 dispatch_give_up(void)
 {
 	late_give_up(current);
-}
-
-unsigned long
-dispatch_taken(void)
-{
-	return current->taken;
 }
 
 static int

@@ -31,7 +31,5 @@ unsigned int dispatch_queued(void);
 /* The process is to end: answer 503 for all that is queued or running and
  * name it in the log; for the leader, from turned(). */
 void	 dispatch_give_up(void);
-/* How many calls had the loop taken away from them, for tests and status. */
-unsigned long dispatch_taken(void);
 
 #endif

@@ -53,7 +53,6 @@ struct dispatch {
 	int64_t			 average_ns;	/* of a call */
 	int64_t			 waited_ns;	/* of it, not on a CPU */
 	uint64_t		 seq;		/* inline calls */
-	unsigned long		 taken;
 };
 
 /* All that are stuck count as one: the manager asks who else there is. */
