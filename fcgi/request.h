@@ -59,8 +59,9 @@ struct wire {
 /* Where a response goes; the connection's. */
 struct sink {
 	enum send_result (*send)(struct request *, struct iovec *, int n);
-	enum send_result (*file)(struct request *, int fd, off_t,
-		    uint64_t n);
+	/* A piece of a file and what goes around it, undivided. */
+	enum send_result (*file)(struct request *, struct str before, int fd,
+		    off_t, uint64_t n, struct str after);
 	bool	(*leaving)(const struct request *);	/* do not keep it */
 };
 

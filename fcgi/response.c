@@ -409,9 +409,7 @@ response_file(struct request *rq, int fd, off_t offset, uint64_t length)
 {
 	struct response *rs = &rq->rs;
 	char prefix[WIRE_PREFIX];
-	struct iovec iov;
 	enum send_result r;
-	struct str tail;
 	uint64_t piece;
 	size_t k;
 
@@ -433,16 +431,10 @@ response_file(struct request *rq, int fd, off_t offset, uint64_t length)
 		return r;
 	while (length > 0 && r != SEND_GONE) {
 		k = rq->wire->open(rq, length, prefix, &piece);
-		iov = (struct iovec){ prefix, k };
-		if (k > 0 && rq->sink->send(rq, &iov, 1) == SEND_GONE)
-			return SEND_GONE;
-		r = rq->sink->file(rq, fd, offset, piece);
+		r = rq->sink->file(rq, (struct str){ prefix, k }, fd, offset,
+		    piece, rq->wire->close(rq));
 		offset += (off_t)piece;
 		length -= piece;
-		tail = rq->wire->close(rq);
-		iov = (struct iovec){ (void *)(uintptr_t)tail.p, tail.n };
-		if (tail.n > 0 && r != SEND_GONE)
-			r = rq->sink->send(rq, &iov, 1);
 	}
 	return r;
 }

@@ -84,10 +84,23 @@ sink_send(struct request *rq, struct iovec *v, int n)
 	return r;
 }
 
+/* lock held */
+static int
+queue_text(struct queue *q, struct str s)
+{
+	struct iovec v = { (void *)(uintptr_t)s.p, s.n };
+
+	return queue_add(q, &v, 1, 0);
+}
+
+/* In one piece: what the loop sends by itself (the end of an aborted
+ * request) must not come between a record's header and its content. */
 static enum send_result
-sink_file(struct request *rq, int file, off_t at, uint64_t n)
+sink_file(struct request *rq, struct str before, int file, off_t at,
+    uint64_t n, struct str after)
 {
 	struct connection *c = rq->conn;
+	struct queue *q = &c->queue;
 	enum send_result r = SEND_GONE;
 	bool queued = false;
 	int rc;
@@ -95,9 +108,11 @@ sink_file(struct request *rq, int file, off_t at, uint64_t n)
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;
-		queued = c->queue.head == NULL;
-		if (queue_add_file(&c->queue, file, at, n) == -1 ||
-		    (rc = queue_flush(&c->queue, c->fd)) == -1)
+		queued = q->head == NULL;
+		if (queue_text(q, before) == -1 ||
+		    queue_add_file(q, file, at, n) == -1 ||
+		    queue_text(q, after) == -1 ||
+		    (rc = queue_flush(q, c->fd)) == -1)
 			c->broken = true;
 		else {
 			r = verdict(c);
