@@ -15,6 +15,7 @@
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
+static void	 on_alloc(uv_handle_t *, size_t, uv_buf_t *);
 static void	 on_read(uv_stream_t *, ssize_t, const uv_buf_t *);
 
 /* --- lists and the end */
@@ -69,13 +70,33 @@ connection_cut(struct connection *c)
 	uv_close(&c->uv.handle, on_closed);
 }
 
+/* Is an answer still to come from a caller? */
+static bool
+awaited(const struct connection *c)
+{
+	const struct request *rq;
+
+	for (rq = c->active; rq != NULL; rq = rq->sibling)
+		if (!rq->abandoned)
+			return true;
+	return false;
+}
+
+static void
+read_start(struct connection *c)
+{
+	c->stopped = false;
+	(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
+}
+
 /* Close once everything has gone out. After a refusal the client may still
  * be sending; closing at once would reset it and lose our answer. */
 static void
 finish(struct connection *c, bool linger)
 {
 	c->close_after = true;
-	if (c->refs > 0 || uv_is_closing(&c->uv.handle))
+	if (awaited(c) || uv_is_closing(&c->uv.handle) ||
+	    c->in_list == NET_LINGER)
 		return;
 	if (sink_pending(c)) {
 		enter(c, NET_SENDING);
@@ -88,6 +109,8 @@ finish(struct connection *c, bool linger)
 	(void)shutdown(c->fd, SHUT_WR);
 	buffer_free(&c->in);
 	enter(c, NET_LINGER);
+	if (c->stopped)
+		read_start(c);
 }
 
 static void
@@ -145,8 +168,6 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	if (c->listener->protocol == PROTOCOL_HTTP && c->active == NULL) {
 		n = http_error_page(page, sizeof(page), no->status, no->why);
 		sink_raw(c, page, n);
-		(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
-		c->stopped = false;
 	}
 	finish(c, c->listener->protocol == PROTOCOL_HTTP);
 }
@@ -391,10 +412,8 @@ feed(struct connection *c)
 		return;
 	if (c->in.n == 0)
 		buffer_free(&c->in);
-	if (c->stopped && !c->eof && c->in.n < CONNECTION_AHEAD) {
-		c->stopped = false;
-		(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
-	}
+	if (c->stopped && !c->eof && c->in.n < CONNECTION_AHEAD)
+		read_start(c);
 	settle(c);
 }
 
@@ -632,11 +651,8 @@ connection_abandon(struct request *rq, int status)
 	else
 		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
 		    status, why));
-	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep) {
-		c->close_after = true;
-		if (!sink_pending(c))
-			connection_cut(c);
-	}
+	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep)
+		finish(c, c->listener->protocol == PROTOCOL_HTTP);
 	return true;
 }
 

@@ -80,6 +80,28 @@ def test_behind(klass):
            klass + ": the stuck worker is gone soon")
 
 
+def test_late_pipeliner():
+    """A 504 reaches a client that has sent more than was read."""
+    with Server("sleepy:application", "-w", "1", "-k", "sync",
+                "--request-timeout", "1", "--graceful-timeout", "5") as s:
+        c = s.http(timeout=20).open()
+        c.send(request("/50000"))
+        c.sock.setblocking(False)
+        try:
+            for _ in range(1000):
+                c.sock.send(request("/pid") * 100)
+        except BlockingIOError:
+            pass            # what it did not take fills the kernel's buffers
+        c.sock.setblocking(True)
+
+        def state():        # struct tcp_info's first byte
+            return c.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        wait_for(lambda: state() != b"\1", 10)
+        # A reset would overtake the answer on a longer way than ours.
+        is_(state(), b"\x08", "a late one with much behind it: no reset")
+        is_([r and r[0] for r in answers([c])], [504], "but a 504")
+
+
 def test_behind_fcgi():
     with Server("sleepy:application", "-w", "1", "-k", "sync",
                 "--request-timeout", "2", "--graceful-timeout", "10",
@@ -268,6 +290,7 @@ def main():
     for name, fn, *args in (
             ("behind", test_behind, "sync"),
             ("behind", test_behind, "gthread"),
+            ("pipeliner", test_late_pipeliner),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),
