@@ -44,10 +44,14 @@ acceptor_set(struct acceptor *a)
 	if (on == a->on)
 		return;
 	a->on = on;
-	if (on)
-		(void)uv_poll_start(&a->poll, UV_READABLE, on_acceptable);
-	else
+	if (!on) {
 		(void)uv_poll_stop(&a->poll);
+		return;
+	}
+	/* One that was opened while others served is quiet until now. */
+	if (a->slot != SIZE_MAX)
+		(void)listen(a->fd, a->listener->backlog);
+	(void)uv_poll_start(&a->poll, UV_READABLE, on_acceptable);
 }
 
 static int

@@ -13,18 +13,9 @@
 #include <unistd.h>
 
 #include "fcgi/host.h"
+#include "fcgi/listener.h"
 
 enum { HOST_FDS = 64, FIRST_FD = 3 };
-
-static bool
-listening(int fd)
-{
-	socklen_t len = sizeof(int);
-	int yes = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 &&
-	    yes != 0;
-}
 
 /* Some starters leave 0-2 closed: the first file opened would become the
  * standard output. */
@@ -57,7 +48,7 @@ take(struct host *h, int fd, bool fastcgi)
 	for (i = 0; i < h->nfds; i++)
 		if (h->fds[i] == fd)
 			return;
-	if (h->nfds == HOST_FDS || !listening(fd))
+	if (h->nfds == HOST_FDS || !listener_listens(fd))
 		return;
 	keep_to_ourselves(fd);
 	if (fastcgi)
@@ -146,7 +137,7 @@ take_standard_input(struct host *h)
 {
 	int fd, null;
 
-	if (!listening(STDIN_FILENO))
+	if (!listener_listens(STDIN_FILENO))
 		return false;
 	/* Out of the way of everything that reads standard input. */
 	if ((fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FIRST_FD)) == -1)

@@ -92,6 +92,16 @@ options_of(const struct settings *s, size_t slots)
 
 /* --- one listener */
 
+bool
+listener_listens(int fd)
+{
+	socklen_t len = sizeof(int);
+	int yes = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 &&
+	    yes != 0;
+}
+
 static void
 listener_done(struct listener *l, bool remove)
 {
@@ -180,16 +190,16 @@ tcp_socket(const struct sockaddr *sa, socklen_t len, bool share)
 	return -1;
 }
 
-/* A listening socket more for l at that address. */
+/* A socket more for l at that address; a quiet one does not listen yet. */
 static int
 tcp_add(struct listener *l, const struct sockaddr *sa, socklen_t len,
-    const struct options *o)
+    const struct options *o, bool quiet)
 {
 	int fd, saved;
 
 	if ((fd = tcp_socket(sa, len, o->reuse_port)) == -1)
 		return -1;
-	if (listen(fd, o->backlog) == -1) {
+	if (!quiet && listen(fd, o->backlog) == -1) {
 		saved = errno;
 		close(fd);
 		errno = saved;
@@ -198,9 +208,13 @@ tcp_add(struct listener *l, const struct sockaddr *sa, socklen_t len,
 	return fd_add(l, fd);
 }
 
-/* Fill up to one socket per slot, at the address of the first. */
+/*
+ * Fill up to one socket per slot, at the address of the first. While others
+ * serve, a new one stays quiet until a worker watches it (acceptor.c): the
+ * connections that the kernel gave it would wait for that worker to start.
+ */
 static int
-tcp_fill(struct listener *l, const struct options *o)
+tcp_fill(struct listener *l, const struct options *o, bool quiet)
 {
 	union anyaddr a = { .ss = { 0 } };
 	socklen_t len = sizeof(a);
@@ -208,7 +222,7 @@ tcp_fill(struct listener *l, const struct options *o)
 	if (getsockname(l->fds[0], &a.sa, &len) == -1)
 		return -1;
 	while (l->nfds < o->slots)
-		if (tcp_add(l, &a.sa, len, o) == -1)
+		if (tcp_add(l, &a.sa, len, o, quiet) == -1)
 			return -1;
 	return 0;
 }
@@ -252,9 +266,9 @@ tcp_open(struct listener *l, const struct address *ad,
 		ai = list;
 	if (o->reuse_port && strcmp(ad->port, "0") != 0)
 		warn_if_shared(ad, ai->ai_addr, ai->ai_addrlen);
-	rc = tcp_add(l, ai->ai_addr, ai->ai_addrlen, o);
+	rc = tcp_add(l, ai->ai_addr, ai->ai_addrlen, o, false);
 	if (rc == 0 && o->reuse_port)
-		rc = tcp_fill(l, o);
+		rc = tcp_fill(l, o, false);
 	if (rc == -1)
 		(void)refuse(why, "cannot listen on %s: %s", ad->text,
 		    advice(errno));
@@ -385,11 +399,9 @@ unix_open(struct listener *l, const struct address *ad,
 static int
 fd_adopt(struct listener *l, int fd, char **why)
 {
-	socklen_t len = sizeof(int);
-	int yes = 0, fl;
+	int fl;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == -1 ||
-	    !yes) {
+	if (!listener_listens(fd)) {
 		errno = ENOTSOCK;
 		return refuse(why, "cannot use descriptor %d: it is not a "
 		    "listening socket", fd);
@@ -453,8 +465,9 @@ share(struct listener *l, const struct listener *old, const struct options *o,
 	/* backlog may have changed; one socket for all stays so, because
 	 * those that share a port must have said so from the first. */
 	for (i = 0; i < l->nfds; i++)
-		(void)listen(l->fds[i], o->backlog);
-	if (o->reuse_port && l->nfds > 1 && tcp_fill(l, o) == -1)
+		if (listener_listens(l->fds[i]))
+			(void)listen(l->fds[i], o->backlog);
+	if (o->reuse_port && l->nfds > 1 && tcp_fill(l, o, true) == -1)
 		return refuse(why, "cannot open more sockets for %s: %s",
 		    old->name, advice(errno));
 	return 0;
@@ -477,6 +490,7 @@ open_one(struct listeners *ls, const char *text, const struct listeners *old,
 		return refuse(why, "no memory");
 	}
 	l->protocol = ad.fastcgi ? PROTOCOL_FASTCGI : PROTOCOL_HTTP;
+	l->backlog = o->backlog;
 	if ((before = find(old, text)) != NULL)
 		rc = share(l, before, o, why);
 	else if (ad.kind == ADDRESS_FD)
@@ -597,7 +611,7 @@ listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
 		return 0;
 	for (i = 0; i < ls->n; i++)
 		if (ls->v[i].family != AF_UNIX && !ls->v[i].inherited &&
-		    tcp_fill(&ls->v[i], &o) == -1)
+		    tcp_fill(&ls->v[i], &o, true) == -1)
 			return refuse(why, "cannot open more sockets for %s: "
 			    "%s", ls->v[i].name, advice(errno));
 	return 0;

@@ -29,6 +29,7 @@ struct listener {
 	/* One descriptor, or with reuse_port one per worker slot. */
 	int		*fds;
 	size_t		 nfds;
+	int		 backlog;	/* of sockets we open */
 	bool		 inherited;	/* given to us, not opened by us */
 };
 
@@ -56,7 +57,10 @@ int	 listeners_reopen(struct listeners *, const struct listeners *old,
 /* Take over descriptors that are listening already; adds to the list. */
 int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
 	    enum protocol, char **why);
-/* Make room for more slots (TTIN under reuse_port): opens what is missing. */
+/* Is it a socket that listens? */
+bool	 listener_listens(int fd);
+/* Make room for more slots (TTIN under reuse_port): opens what is missing,
+ * which listens once a worker watches it. */
 int	 listeners_grow(struct listeners *, const struct settings *,
 	    size_t slots, char **why);
 /* Close all; `unlink` removes the socket files that are ours. */

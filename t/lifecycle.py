@@ -177,6 +177,29 @@ def test_signals(klass):
               sig.name + " is quick and leaves nobody")
 
 
+def test_slow_start():
+    """A worker on its way takes no connections from those that serve."""
+    gate = os.path.join(tmpdir(), "gate")
+
+    def pids(n):
+        found = set()
+        for _ in range(n):
+            with s.http(timeout=5) as c:
+                found.add(int(c.get("/").body))
+        return found
+    with Server("gated:application", "-w", "2", "--reuse-port",
+                env={"T_GATE": gate}) as s:
+        old = set(s.workers())
+        open(gate, "w").close()
+        s.send_signal(signal.SIGTTIN)
+        ok(wait_for(lambda: s.log().count("Booting worker") == 3, 5),
+           "reuse_port: a third worker is on its way")
+        ok(pids(50) <= old, "new connections go to the two that are there")
+        os.unlink(gate)
+        ok(wait_for(lambda: len(pids(10) - old) == 1, 10),
+           "then to the third too")
+
+
 def test_exits():
     """Once it has booted, what the application does ends no manager."""
     with Server("sleepy:application", "-w", "2") as s:
@@ -434,8 +457,8 @@ def main():
         attempt(test_manager_dies, klass)
         if IS_GANGWAY:
             attempt(test_timeout, klass)
-    for group in (test_exits, test_reload, test_sockets, test_access_log,
-                  test_error_log):
+    for group in (test_slow_start, test_exits, test_reload, test_sockets,
+                  test_access_log, test_error_log):
         attempt(group)
     done()
 

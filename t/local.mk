@@ -159,7 +159,7 @@ dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 	t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
-	t/apps/site.fcgi t/apps/syntax.py \
+	t/apps/gated.py t/apps/site.fcgi t/apps/syntax.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
 	t/apps/validated.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
