@@ -171,9 +171,10 @@ BENCHES = t/bench/limit$(EXEEXT) t/bench/fcgiload$(EXEEXT) \
 	t/bench/libfcgi_loop$(EXEEXT) t/bench/native_hello.la
 EXTRA_PROGRAMS += t/bench/limit t/bench/fcgiload t/bench/libfcgi_loop
 EXTRA_LTLIBRARIES = t/bench/native_hello.la
-t_bench_limit_SOURCES    = %D%/bench/limit.c
+BENCH_WHERE = %D%/bench/where.c %D%/bench/where.h
+t_bench_limit_SOURCES    = %D%/bench/limit.c $(BENCH_WHERE)
 t_bench_limit_LDADD      = $(BSD_LIBS)
-t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c
+t_bench_fcgiload_SOURCES = %D%/bench/fcgiload.c $(BENCH_WHERE)
 t_bench_fcgiload_LDADD   = $(BSD_LIBS)
 t_bench_libfcgi_loop_SOURCES = %D%/bench/libfcgi_loop.c
 t_bench_libfcgi_loop_LDADD   = $(FCGI_LIBS) -lpthread -ldl

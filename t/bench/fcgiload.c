@@ -1,5 +1,6 @@
 /*
- * fcgiload [-k] [-c CONNS] [-d SECONDS] [-m IDS] [-H PATH] [-r RATE] PORT:
+ * fcgiload [-k] [-c CONNS] [-d SECONDS] [-m IDS] [-H PATH] [-r RATE]
+ *     PORT|SOCKET:
  * FastCGI load from one thread, with the variables that nginx sends. -k
  * keeps connections, -m has that many requests under way on each; -H gets
  * PATH over HTTP instead, on kept connections; -r begins so many requests a
@@ -11,9 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <arpa/inet.h>
 #include <err.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +21,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "t/bench/where.h"
 
 enum { IDS_MAX = 64, CONNS_MAX = 1024, IN_MAX = 131072,
 	SAMPLES_MAX = 4000000 };
@@ -49,7 +50,8 @@ static const char *const variables[] = {
 	"HTTP_ACCEPT", "*/*", NULL
 };
 
-static struct sockaddr_in	 server = { .sin_family = AF_INET };
+static union where		 server;
+static socklen_t		 server_len;
 static uint8_t			 request[4096];
 static size_t			 request_len;
 static uint32_t			*samples;
@@ -144,10 +146,10 @@ conn_open(struct conn *c)
 	unsigned int id;
 	int one = 1;
 
-	if ((c->fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    connect(c->fd, (struct sockaddr *)&server, sizeof(server)) == -1)
+	if ((c->fd = socket(server.sa.sa_family, SOCK_STREAM, 0)) == -1 ||
+	    connect(c->fd, &server.sa, server_len) == -1)
 		err(1, "connect");
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev);
 	c->have = 0;
 	c->open = 0;
@@ -323,9 +325,8 @@ main(int argc, char *argv[])
 	if (optind + 1 != argc || conns < 1 || conns > CONNS_MAX || ids < 1 ||
 	    ids > IDS_MAX)
 		errx(2, "usage: fcgiload [-k] [-c conns] [-d seconds] "
-		    "[-m ids] [-H path] [-r rate] port");
-	server.sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10));
-	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		    "[-m ids] [-H path] [-r rate] port|socket");
+	server_len = where(&server, argv[optind]);
 	samples = calloc(SAMPLES_MAX, sizeof(*samples));
 	all = calloc(conns, sizeof(*all));
 	if (samples == NULL || all == NULL || (epfd = epoll_create1(0)) == -1)

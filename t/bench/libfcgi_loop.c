@@ -1,6 +1,6 @@
 /*
- * libfcgi_loop FILE.so THREADS PORT: the usual FastCGI program in C. So
- * many threads in libfcgi's accept loop call the file's function app().
+ * libfcgi_loop FILE.so THREADS PORT|SOCKET: the usual FastCGI program in C.
+ * So many threads in libfcgi's accept loop call the file's function app().
  */
 #include "config.h"
 
@@ -34,17 +34,18 @@ int
 main(int argc, char *argv[])
 {
 	pthread_t thread;
-	char address[32];
+	char address[128];
 	long n;
 	void *p;
 
 	if (argc != 4)
-		errx(2, "usage: libfcgi_loop file.so threads port");
+		errx(2, "usage: libfcgi_loop file.so threads port|socket");
 	if ((p = dlopen(argv[1], RTLD_NOW)) == NULL ||
 	    (p = dlsym(p, "app")) == NULL)
 		errx(1, "%s", dlerror());
 	memcpy(&app, &p, sizeof(app));
-	snprintf(address, sizeof(address), "127.0.0.1:%s", argv[3]);
+	snprintf(address, sizeof(address), "%s%s",
+	    argv[3][0] == '/' ? "" : "127.0.0.1:", argv[3]);
 	if (FCGX_Init() != 0 ||
 	    (listener = FCGX_OpenSocket(address, 1024)) == -1)
 		errx(1, "cannot listen on %s", address);

@@ -1,16 +1,14 @@
 /*
- * limit [-f] [-b BYTES] PORT: the least that a server on this machine can
- * cost. One epoll loop, one read and one write a request, a fixed answer;
- * -f speaks FastCGI. It trusts its client: for measuring only.
+ * limit [-f] [-b BYTES] PORT|SOCKET: the least that a server on this
+ * machine can cost. One epoll loop, one read and one write a request, a
+ * fixed answer; -f speaks FastCGI. It trusts its client: for measuring only.
  */
 #include "config.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <arpa/inet.h>
 #include <err.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "t/bench/where.h"
 
 enum { IN_MAX = 131072, EVENTS = 256 };
 
@@ -164,19 +164,17 @@ answer_make(bool fcgi, size_t bytes)
 }
 
 static int
-listen_on(const char *port)
+listen_on(const char *text)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
+	union where w;
+	socklen_t len = where(&w, text);
 	int fd, one = 1;
 
-	sin.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	fd = socket(w.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
-	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
-	    listen(fd, 4096) == -1)
-		err(1, "port %s", port);
+	    bind(fd, &w.sa, len) == -1 || listen(fd, 4096) == -1)
+		err(1, "%s", text);
 	return fd;
 }
 
@@ -188,7 +186,8 @@ conn_accept(int listener)
 	int fd, one = 1;
 
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) != -1) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+		    sizeof(one));
 		if ((c = calloc(1, sizeof(*c))) == NULL)
 			err(1, NULL);
 		c->fd = fd;
@@ -215,10 +214,10 @@ main(int argc, char *argv[])
 			bytes = strtoul(optarg, NULL, 10);
 			break;
 		default:
-			errx(2, "usage: limit [-f] [-b bytes] port");
+			errx(2, "usage: limit [-f] [-b bytes] port|socket");
 		}
 	if (optind + 1 != argc || (fcgi && bytes > 60000))
-		errx(2, "usage: limit [-f] [-b bytes] port");
+		errx(2, "usage: limit [-f] [-b bytes] port|socket");
 	answer_make(fcgi, bytes);
 	listener = listen_on(argv[optind]);
 	if ((epfd = epoll_create1(0)) == -1 ||
