@@ -18,6 +18,10 @@ static void	 go_on(struct connection *);
 static void	 on_alloc(uv_handle_t *, size_t, uv_buf_t *);
 static void	 on_read(uv_stream_t *, ssize_t, const uv_buf_t *);
 
+static const struct http_refusal too_large = { 431,
+	"request head too large" }, no_memory = { 503,
+	"out of memory or disk space for the request" };
+
 /* --- lists and the end */
 
 static void
@@ -61,7 +65,7 @@ connection_cut(struct connection *c)
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->net->nconns--;
 	buffer_free(&c->in);
-	if (c->listener->protocol == PROTOCOL_FASTCGI) {
+	if (conn_fastcgi(c)) {
 		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
 		free(c->session.fastcgi);
 		c->session.fastcgi = NULL;
@@ -149,7 +153,7 @@ on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
 	char *p;
 
 	(void)want;
-	if (c->in.n == 0 && c->listener->protocol == PROTOCOL_HTTP &&
+	if (c->in.n == 0 && !conn_fastcgi(c) &&
 	    (p = http_space(&c->session.http, &room)) != NULL)
 		*b = uv_buf_init(p, (unsigned int)room);
 	else
@@ -165,11 +169,11 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	log_warning("Invalid request from ip=%s: %s",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
 	read_stop(c);
-	if (c->listener->protocol == PROTOCOL_HTTP && c->active == NULL) {
+	if (!conn_fastcgi(c) && c->active == NULL) {
 		n = http_error_page(page, sizeof(page), no->status, no->why);
 		sink_raw(c, page, n);
 	}
-	finish(c, c->listener->protocol == PROTOCOL_HTTP);
+	finish(c, !conn_fastcgi(c));
 }
 
 static void
@@ -233,8 +237,13 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 	struct http_session *s = &c->session.http;
 	struct request *rq;
 
-	switch (http_feed(s, &c->net->wire, &c->peer, &c->net->pool, p, n,
+	switch ((c->listener->protocol == PROTOCOL_SESSION ? passenger_feed :
+	    http_feed)(s, &c->net->wire, &c->peer, &c->net->pool, p, n,
 	    c->scanned, used)) {
+	case SESSION_SEND:
+		sink_raw(c, PASSENGER_PONG, strlen(PASSENGER_PONG));
+		finish(c, false);
+		return false;
 	case SESSION_CONTINUE:
 		sink_raw(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 		return true;
@@ -247,8 +256,7 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 		connection_refused(c, &s->no);
 		return false;
 	case SESSION_MEMORY:
-		connection_refused(c, &(struct http_refusal){ 503,
-		    "out of memory or disk space for the request" });
+		connection_refused(c, &no_memory);
 		return false;
 	default:
 		return false;
@@ -309,8 +317,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REFUSED:
 		return refuse_fastcgi(c, s);
 	case SESSION_MEMORY:
-		connection_refused(c, &(struct http_refusal){ 503,
-		    "out of memory or disk space for the request" });
+		connection_refused(c, &no_memory);
 		return false;
 	default:
 		return false;
@@ -321,8 +328,8 @@ static bool
 step(struct connection *c, char *p, size_t n, size_t *used)
 {
 	*used = 0;
-	return c->listener->protocol == PROTOCOL_HTTP ?
-	    step_http(c, p, n, used) : step_fastcgi(c, p, n, used);
+	return conn_fastcgi(c) ? step_fastcgi(c, p, n, used) :
+	    step_http(c, p, n, used);
 }
 
 /* May bytes be understood now, or must they wait for the response? */
@@ -330,7 +337,7 @@ static bool
 attentive(const struct connection *c)
 {
 	return !uv_is_closing(&c->uv.handle) && !c->close_after &&
-	    (c->listener->protocol == PROTOCOL_FASTCGI || c->active == NULL);
+	    (conn_fastcgi(c) || c->active == NULL);
 }
 
 static void
@@ -340,7 +347,7 @@ settle(struct connection *c)
 
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
-	if (c->listener->protocol == PROTOCOL_HTTP)
+	if (!conn_fastcgi(c))
 		body = c->session.http.rq != NULL;
 	else
 		body = c->session.fastcgi->nopen > 0;
@@ -351,8 +358,6 @@ settle(struct connection *c)
 	else if (c->in_list != NET_HEAD)	/* its clock does not restart */
 		enter(c, NET_HEAD);
 }
-
-static const struct http_refusal too_large = { 431, "request head too large" };
 
 /* Bytes have come in `p`, which is not ours to keep. */
 static void
@@ -432,7 +437,7 @@ at_eof(struct connection *c)
 		connection_cut(c);
 		return;
 	}
-	if (c->listener->protocol == PROTOCOL_FASTCGI) {
+	if (conn_fastcgi(c)) {
 		for (rq = c->active; rq != NULL; rq = rq->sibling)
 			rq->gone = true;
 		sink_break(c);
@@ -486,8 +491,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 			take(c, rq);
 			break;
 		case SESSION_MEMORY:
-			connection_refused(c, &(struct http_refusal){ 503,
-			    "out of disk space for the request" });
+			connection_refused(c, &no_memory);
 			break;
 		default:
 			enter(c, NET_BODY);
@@ -548,7 +552,7 @@ connection_done(struct request *rq)
 		release(c);
 		return;
 	}
-	if (c->listener->protocol == PROTOCOL_FASTCGI)
+	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
 	if (abandoned) {		/* it was answered for */
 		if (c->close_after)
@@ -557,7 +561,7 @@ connection_done(struct request *rq)
 			settle(c);
 		return;
 	}
-	if (cut && c->listener->protocol == PROTOCOL_FASTCGI) {
+	if (cut && conn_fastcgi(c)) {
 		connection_cut(c);	/* the only way to say "not whole" */
 		return;
 	}
@@ -578,7 +582,7 @@ bool
 connection_recall(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool fastcgi = c->listener->protocol == PROTOCOL_FASTCGI;
+	bool fastcgi = conn_fastcgi(c);
 	struct buffer in = { 0 };
 	struct request *other;
 
@@ -587,7 +591,8 @@ connection_recall(struct request *rq)
 	for (other = c->active; other != NULL; other = other->sibling)
 		if (atomic_load(&other->state) != REQUEST_QUEUED)
 			return false;
-	if ((fastcgi ? again_fastcgi : again_http)(&in, rq,
+	if ((fastcgi ? again_fastcgi : c->listener->protocol ==
+	    PROTOCOL_SESSION ? again_passenger : again_http)(&in, rq,
 	    HANDOFF_BYTES) == -1 ||
 	    buffer_add(&in, c->in.p, c->in.n, HANDOFF_BYTES) == -1) {
 		buffer_free(&in);
@@ -645,14 +650,14 @@ connection_abandon(struct request *rq, int status)
 		connection_cut(c);
 		return true;
 	}
-	if (c->listener->protocol == PROTOCOL_HTTP)
+	if (!conn_fastcgi(c))
 		sink_raw(c, page, http_error_page(page, sizeof(page), status,
 		    why));
 	else
 		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
 		    status, why));
-	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep)
-		finish(c, c->listener->protocol == PROTOCOL_HTTP);
+	if (!conn_fastcgi(c) || !rq->keep)
+		finish(c, !conn_fastcgi(c));
 	return true;
 }
 

@@ -9,6 +9,14 @@ shim_libnative_la_SOURCES = \
 	%D%/native/streams.c %D%/native/streams.h
 shim_libnative_la_LIBADD  = shim/libcgihead.la $(FCGI_LIBS)
 
+# The host above that wants a handshake.
+noinst_LTLIBRARIES += shim/libpassenger.la
+shim_libpassenger_la_SOURCES = \
+	%D%/passenger/failed.c %D%/passenger/failed.h \
+	%D%/passenger/handshake.c %D%/passenger/handshake.h
+shim_libpassenger_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+shim_libpassenger_la_LIBADD  = $(JANSSON_LIBS) $(BSD_LIBS)
+
 # The example is a check module: built by `make check`, never installed.
 check_LTLIBRARIES += shim/example/native_hello.la
 shim_example_native_hello_la_SOURCES = %D%/example/native_hello.c
@@ -17,6 +25,11 @@ shim_example_native_hello_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
 EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
+
+# What people copy to a host.
+dist_pkgdata_DATA = %D%/passenger/passenger_wsgi.py \
+	%D%/passenger/Passengerfile.json \
+	%D%/passenger/Passengerfile.port.json
 if PYTHON
 # The shim once, for its two uses: a module that the program loads (linked
 # to libpython), and part of a Python extension (linked to nothing of it).
