@@ -26,6 +26,7 @@ int	 log_open(const char *path, const char *level, bool capture);
 /* The error log goes to syslog (daemon.*) instead: for hosts that give
  * stderr away. */
 void	 log_open_syslog(void);
+bool	 log_is_syslog(void);
 /* Open the file again under its name (USR1). 0, or -1 with errno: the old
  * one stays in use. */
 int	 log_reopen(void);
