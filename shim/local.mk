@@ -17,6 +17,10 @@ shim_example_native_hello_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
 EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
+
+# What a person puts on a host.
+nginxdir = $(datadir)/gangway/nginx
+dist_nginx_DATA = %D%/nginx/gangway.conf
 if PYTHON
 # The shim once, for its two uses: a module that the program loads (linked
 # to libpython), and part of a Python extension (linked to nothing of it).

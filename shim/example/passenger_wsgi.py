@@ -285,8 +285,8 @@ CHIPS = {"in force": " force", "overridden by the host": " over"}
 
 
 def table(rows):
-    out = ["<table><thead><tr><th>Setting<th>Value<th>From<th>Under this host</thead>"
-           "<tbody>"]
+    out = ["<table><thead><tr><th>Setting<th>Value<th>From"
+           "<th>Under this host</thead><tbody>"]
     for row in rows:
         name, value, source = row[:3]
         what, why = standing_of(row)
