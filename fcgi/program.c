@@ -67,10 +67,11 @@ fail_setting(const struct settings *s, enum setting id)
 	int error = errno;
 	char *why;
 
-	if (asprintf(&why, "(%s): cannot open %s: %s", settings_source(s, id),
+	if (asprintf(&why, "%s (%s): cannot open %s: %s",
+	    setting_info(id)->name, settings_source(s, id),
 	    settings_string(s, id), strerror(error)) == -1)
-		return fail(setting_info(id)->name, NULL);
-	(void)fail(setting_info(id)->name, why);
+		why = NULL;
+	(void)fail(NULL, why);
 	free(why);
 	return 1;
 }
@@ -82,7 +83,7 @@ say_output(const struct load_result *r)
 	if (r->output == NULL)
 		return;
 	if (r->status != 0 && log_is_syslog())
-		log_text(LOG_LEVEL_ERROR, "Not started: ", r->output,
+		log_text(LOG_LEVEL_ERROR, "Not started:", r->output,
 		    strlen(r->output));
 	else
 		fputs(r->output, r->status == 0 ? stdout : stderr);

@@ -24,8 +24,10 @@ from server import (APPS, IS_GANGWAY, TOP, Broken, Fcgi, Http, Nginx, Process,
                     python_has, tmpdir, tree, wait_for)
 from tap import attempt, done, guard, is_, note, ok, skip, skip_all
 
+APPS = os.path.abspath(APPS)
 SAMPLE = os.path.join(TOP, "shim", "nginx", "gangway.conf")
 SLOWER = int(os.environ.get("T_SLOWER", "1"))
+SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 TERM, INT, KILL, HUP, USR1 = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL,
                               signal.SIGHUP, signal.SIGUSR1)
 
@@ -241,8 +243,9 @@ def test_admin():
         r = c.post("/upload", upload)
         ok(r.status == 200 and r.json()["length"] == len(upload),
            "an upload of 8 MB", repr(r))
-        is_(c.get("/upload", "Content-Length: 99000000\r\n", "POST").status,
-            413, "a larger one than is allowed")
+        c.send(b"POST /upload HTTP/1.1\r\nHost: a\r\n"
+               b"Content-Length: 99000000\r\n\r\n")
+        is_(c.read().status, 413, "a larger one than is allowed")
         c.close()
         ok(len(children(s.pids[0])) == 2, "two workers served that")
 
@@ -290,7 +293,7 @@ def test_stop():
             asked = Asked(s.address, "/20000")
             s.began("/20000")
             s.signal(INT)
-            ok(s.gone(5) and asked.result() == 0,
+            ok(s.gone(5) and asked.result() == 503,
                "%s, INT: at once" % kind, s.log())
 
 
@@ -350,21 +353,107 @@ def test_several():
 
 
 
+# --- syslog
+
+# A /dev of our own, with a log in it, for this process tree only.
+OWN_DEV = """set -e
+mount -t tmpfs -o mode=755 dev "$1/dev"
+for n in null zero full random urandom; do
+	: >"$1/dev/$n"
+	mount --bind "/dev/$n" "$1/dev/$n"
+done
+ln -s /proc/self/fd "$1/dev/fd"
+: >"$1/dev/log"
+mount --bind "$1/log" "$1/dev/log"
+mount --rbind "$1/dev" /dev
+shift
+exec "$@"
+"""
+
+
+def test_syslog():
+    """With standard error given away, syslog has what goes wrong."""
+    d = tmpdir()
+    os.mkdir(d + "/dev")
+    own = ["unshare", "-m" if os.getuid() == 0 else "-rm", "/bin/sh", "-c",
+           OWN_DEV, "sh", d]
+    reader = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    reader.bind(d + "/log")
+    try:
+        tried = subprocess.run([*own, "/bin/true"], stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        skip("unshare is missing (Debian: util-linux)")
+        return
+    if tried.returncode != 0:
+        skip("no mount namespace of our own, for a /dev/log: %s"
+             % tried.stderr.decode().strip())
+        return
+    with open(d + "/broken.py", "w") as f:
+        f.write("import no_such_thing\n")
+
+    def heard(want):
+        """Do lines come that hold these, one after the other?"""
+        lines = []
+        reader.settimeout(10 * SLOWER)
+        try:
+            for text in want:
+                while not lines or text not in lines[-1]:
+                    lines.append(reader.recv(8192).decode())
+        except socket.timeout:
+            return False, lines
+        return True, lines
+
+    for name, args, env, want in (
+            ("a misspelt option", ["--wokers", "3", "hello"], {},
+             ["Not started", "unrecognized argument: --wokers"]),
+            ("a bad value", ["hello"], {"GANGWAY_THREADS": "many"},
+             ["Invalid value for threads: 'many'"]),
+            ("a log in no folder", ["--log-file", "/no/such/log", "hello"],
+             {}, ["errorlog (command line): cannot open /no/such/log"]),
+            ("no such module", ["no_such_module"], {},
+             ["No module named 'no_such_module'"]),
+            ("an application that breaks", ["--pythonpath", d, "broken"], {},
+             ["cannot be imported", "broken.py", "import no_such_thing",
+              "ModuleNotFoundError"]),
+            ("a user that is none", ["-u", "no-such-user", "hello"], {},
+             ["no-such-user"]),
+            ("an application that is none", ["native:/no/such.so"], {},
+             ["/no/such.so"])):
+        with Spawned(*args, env=env, before=own, wait=False, log=False) as s:
+            good, lines = heard(want)
+            ok(good, "syslog: " + name, "".join(lines) + s.said)
+            ok("exited with" in s.said or s.gone(),
+               "syslog: %s: it does not start" % name, s.said)
+    with Spawned("hello", before=own, log=False) as s:
+        good, lines = heard(["Started by: fastcgi", "Booting worker"])
+        ok(good and all("<30>" in x and " gangway[%d]: " % s.pids[0] in x
+                        for x in lines[-2:]),
+           "syslog: a good start, with facility and pid", str(lines))
+    # Not with an error log of its own, and not where stderr is somebody's.
+    with Spawned("hello", before=own) as s:
+        ok("Booting worker" in s.log(), "an error log has what syslog had")
+    p = Process([*own, shutil.which("spawn-fcgi"), "-n", "-s", d + "/n", "-d",
+                 APPS, "--", find_program(), "--threads", "many", "hello"])
+    with p:
+        is_(p.wait(10 * SLOWER), 2, "with -n: it does not start")
+        ok("'many'" in p.log(), "with -n: standard error says why", p.log())
+    reader.setblocking(False)
+    left = []
+    try:
+        while True:
+            left.append(reader.recv(8192))
+    except BlockingIOError:
+        pass
+    ok(not any(b"many" in x for x in left), "with -n: and nobody else")
+
+
 # --- multiwatch
 
-class Watched(Spawned):
-    """spawn-fcgi -n, multiwatch and gangway, in one process group."""
+class Kept(Spawned):
+    """A starter that stays, and the processes below it."""
 
-    def __init__(self, *args, forks=2, cwd=APPS, env=None):
-        self.dir = tmpdir()
-        self.address, self.log_path = self.dir + "/s", self.dir + "/log"
-        self.calls = self.dir + "/calls"
-        self.popen = Process(
-            [shutil.which("spawn-fcgi"), "-n", "-s", self.address, "-d", cwd,
-             "--", shutil.which("multiwatch"), "-f", str(forks), "--",
-             find_program(), "--log-file", self.log_path, *args],
-            env={"T_CALLS": self.calls, **(env or {})})
-        self.said = ""
+    def __init__(self, argv, forks, env=None):
+        self.popen, self.said = Process(argv, env=env), ""
         self.pids, self.all = [self.popen.pid], {self.popen.pid}
         _running.append(self)
         if not wait_for(lambda: self.answers() and self.ours(forks),
@@ -372,13 +461,27 @@ class Watched(Spawned):
             shown(self.log() + self.popen.log())
 
     def ours(self, n):
-        """multiwatch's children, when there are n."""
+        """The starter's children, when there are n."""
         found = children(self.popen.pid)
         return found if len(found) == n else []
 
     def kill(self):
         super().kill()
         self.popen.kill()
+
+
+class Watched(Kept):
+    """spawn-fcgi -n, which becomes multiwatch, and two of ours."""
+
+    def __init__(self, *args, env=None):
+        self.dir = tmpdir()
+        self.address, self.log_path = self.dir + "/s", self.dir + "/log"
+        self.calls = self.dir + "/calls"
+        super().__init__(
+            [shutil.which("spawn-fcgi"), "-n", "-s", self.address, "-d", APPS,
+             "--", shutil.which("multiwatch"), "-f", "2", "--",
+             find_program(), "--log-file", self.log_path, *args], 2,
+            {"T_CALLS": self.calls, **(env or {})})
 
 
 def test_multiwatch():
@@ -421,6 +524,154 @@ def test_multiwatch():
                % name, str(w.family()) + w.log())
 
 
+# --- lighttpd and mod_fcgid
+
+class Lighttpd(Kept):
+    def __init__(self):
+        self.dir = tmpdir()
+        self.web = ("127.0.0.1", free_port())
+        self.log_path, self.calls = self.dir + "/log", self.dir + "/calls"
+        with open(self.dir + "/conf", "w") as f:
+            f.write("""
+server.document-root = "%(d)s"
+server.port = %(port)d
+server.bind = "127.0.0.1"
+server.modules = ("mod_fastcgi")
+server.errorlog = "%(d)s/error"
+fastcgi.server = ("/" => ((
+    "socket" => "%(d)s/s", "max-procs" => 2, "check-local" => "disable",
+    "fix-root-scriptname" => "enable",
+    "bin-path" => "%(bin)s --chdir %(apps)s --log-file %(d)s/log sleepy",
+    "bin-environment" => ("T_CALLS" => "%(d)s/calls")
+)))
+""" % {"d": self.dir, "port": self.web[1], "bin": find_program(),
+                "apps": APPS})
+        super().__init__([shutil.which("lighttpd", path=SBIN), "-D", "-f",
+                          self.dir + "/conf"], 2)
+
+    def answers(self):
+        return Asked(self.web, "/pid").result() == 200
+
+
+def test_lighttpd():
+    if not need("lighttpd", "lighttpd"):
+        return
+    with Lighttpd() as s:
+        first = s.ours(2)
+        ok(len(first) == 2 and "Started by: fastcgi" in s.log(),
+           "lighttpd: two processes", s.log())
+        os.kill(first[0], KILL)
+        got = [Asked(s.web, "/20") for _ in range(20)]
+        is_([a.result() for a in got], [200] * 20,
+            "lighttpd: one that is killed costs nothing")
+        ok(wait_for(lambda: s.answers() and s.ours(2), 20 * SLOWER),
+           "lighttpd: and is started again", str(s.ours(2)))
+        asked = Asked(s.web, "/1000")
+        s.began("/1000")
+        s.family()
+        os.kill(s.popen.pid, INT)
+        is_(asked.result(), 200, "lighttpd, INT: what runs is finished")
+        ok(s.gone(), "lighttpd, INT: nothing is left", str(s.family()))
+    with Lighttpd() as s:
+        s.family()
+        os.kill(s.popen.pid, KILL)
+        ok(s.gone(), "lighttpd, killed: nothing is left", str(s.family()))
+
+
+FCGID = """
+ServerName localhost
+ServerRoot %(d)s
+PidFile %(d)s/pid
+DefaultRuntimeDir %(d)s
+Listen 127.0.0.1:%(port)d
+LoadModule mpm_event_module %(m)s/mod_mpm_event.so
+LoadModule authz_core_module %(m)s/mod_authz_core.so
+LoadModule alias_module %(m)s/mod_alias.so
+LoadModule fcgid_module %(m)s/mod_fcgid.so
+StartServers 1
+ThreadsPerChild 8
+MaxRequestWorkers 8
+ServerLimit 1
+ErrorLog %(d)s/log
+User www-data
+Group www-data
+FcgidIPCDir %(d)s/ipc
+FcgidProcessTableFile %(d)s/table
+FcgidInitialEnv T_CALLS %(d)s/calls
+ScriptAlias /app "%(d)s/www/app.fcgi"
+<Directory "%(d)s/www">
+	Options +ExecCGI
+	SetHandler fcgid-script
+	Require all granted
+</Directory>
+"""
+
+
+class Fcgid(Spawned):
+    """Apache with mod_fcgid; `pids` is Apache's first process."""
+
+    def __init__(self, httpd, modules):
+        self.dir = d = tmpdir()
+        os.chmod(d, 0o777)
+        self.web = ("127.0.0.1", free_port())
+        self.log_path, self.calls = d + "/log", d + "/calls"
+        for name in "www", "ipc":
+            os.mkdir(d + "/" + name)
+            os.chmod(d + "/" + name, 0o777)
+        os.chmod(d + "/www", 0o755)
+        with open(d + "/www/app.fcgi", "w") as f:
+            f.write("#!/bin/sh\nexec '%s' --chdir '%s' sleepy\n"
+                    % (find_program(), APPS))
+        os.chmod(d + "/www/app.fcgi", 0o755)
+        with open(d + "/httpd.conf", "w") as f:
+            f.write(FCGID % {"d": d, "port": self.web[1], "m": modules})
+        self.popen = Process([httpd, "-DFOREGROUND", "-f",
+                              d + "/httpd.conf"])
+        self.said = ""
+        self.pids, self.all = [self.popen.pid], {self.popen.pid}
+        _running.append(self)
+        if not wait_for(lambda: Asked(self.web, "/app/pid").result() == 200,
+                        20 * SLOWER):
+            shown(self.log() + self.popen.log())
+
+    def kill(self):
+        super().kill()
+        self.popen.kill()
+
+
+def test_fcgid():
+    httpd = need("apache2", "apache2")
+    modules = "/usr/lib/apache2/modules"
+    if not httpd:
+        return
+    if not os.path.exists(modules + "/mod_fcgid.so"):
+        skip("mod_fcgid is missing (Debian: libapache2-mod-fcgid)")
+        return
+    if os.getuid() == 0 and subprocess.run(
+            [find_program(), "--version"], user="www-data", group="www-data",
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ).returncode != 0:
+        skip("www-data may not enter the folder of the program")
+        return
+    with Fcgid(httpd, modules) as s:
+        ok("Started by: fastcgi" in s.log(), "mod_fcgid: serves", s.log())
+        short, long = Asked(s.web, "/app/3000"), Asked(s.web, "/app/60000")
+        s.began("/3000")
+        s.began("/60000")
+        os.kill(s.popen.pid, USR1)
+        is_(short.result(), 200,
+            "mod_fcgid, graceful restart: what runs is finished")
+        is_(long.result(), 503, "mod_fcgid: what takes too long is answered "
+            "before the process is killed")
+        ok("Worker graceful timeout" in s.log(),
+           "mod_fcgid: and is in the log", s.log())
+        ok(wait_for(lambda: Asked(s.web, "/app/pid").result() == 200,
+                    10 * SLOWER), "mod_fcgid: a new process serves")
+        s.family()
+        os.kill(s.popen.pid, TERM)
+        ok(s.gone(15), "mod_fcgid: nothing is left", str(s.family()))
+
+
 def main():
     if not IS_GANGWAY:
         skip_all("gunicorn does not speak FastCGI")
@@ -430,6 +681,7 @@ def main():
     attempt(test_workers)
     attempt(test_killed_manager)
     attempt(test_logs)
+    attempt(test_syslog)
     if Nginx.PROGRAM:
         attempt(test_admin)
         attempt(test_stop)
@@ -437,6 +689,8 @@ def main():
     else:
         skip("nginx is missing (Debian: nginx-light)", 30)
     attempt(test_multiwatch)
+    attempt(test_lighttpd)
+    attempt(test_fcgid)
     done()
 
 
