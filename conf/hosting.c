@@ -92,6 +92,12 @@ hosting_manages(const struct hosting *h)
 }
 
 bool
+hosting_shares(const struct hosting *h)
+{
+	return h != NULL && h->kind == HOST_FASTCGI;
+}
+
+bool
 hosting_alone(const struct hosting *h, const struct settings *s)
 {
 	return h != NULL && h->kind == HOST_FASTCGI &&

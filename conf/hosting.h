@@ -40,6 +40,8 @@ const char	*host_name(enum host_kind);
 const char	*host_title(enum host_kind);
 /* Does somebody else decide how many of us there are? */
 bool		 hosting_manages(const struct hosting *);
+/* May processes that are not ours accept on the sockets we were given? */
+bool		 hosting_shares(const struct hosting *);
 /* Is this process one of the host's, without a manager of our own? */
 bool		 hosting_alone(const struct hosting *,
 		    const struct settings *);

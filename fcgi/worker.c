@@ -333,7 +333,8 @@ open_net(struct serving *s)
 	if (wire_settings(s) == -1 || access_settings(s) == -1)
 		return -1;
 	if (loop_open(net) == -1 ||
-	    acceptors_open(net, s->w->board, s->w->slot) == -1 ||
+	    acceptors_open(net, s->w->board, s->w->slot,
+	    hosting_shares(s->w->hosting)) == -1 ||
 	    handoff_open(net, s->w->board->handoff[1]) == -1) {
 		log_error("Cannot set up the worker's event loop: %s",
 		    strerror(errno));
