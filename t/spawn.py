@@ -7,6 +7,7 @@ shipped. What each asks of a program at its end is asked here: TERM, USR1,
 INT, HUP, KILL, of the program and of who started it.
 """
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -50,13 +51,13 @@ class Spawned:
     on the unix socket `address`."""
 
     def __init__(self, *args, forks=1, cwd=APPS, env=None, wait=True,
-                 before=(), log=True):
+                 before=(), log=True, starter=()):
         self.dir = tmpdir()
         self.address, self.log_path = self.dir + "/s", self.dir + "/log"
         pids = self.dir + "/pids"
         extra = ["--log-file", self.log_path] if log else []
         argv = [*before, shutil.which("spawn-fcgi"), "-s", self.address,
-                "-P", pids, "-F", str(forks), "-d", cwd, "--",
+                "-P", pids, "-F", str(forks), "-d", cwd, *starter, "--",
                 find_program(), *extra, *args]
         clean = {k: v for k, v in os.environ.items()
                  if not k.startswith(("GANGWAY", "GUNICORN", "LISTEN_"))}
@@ -319,6 +320,32 @@ def test_logs():
             ok(wait_for(lambda: s.answers() and "/pid" in read(log), 10),
                kind + ": HUP opens the logs again", s.log())
             ok(alive(s.pids[0]), kind + ": and nothing else")
+
+
+def test_user():
+    """`user` protects: in force for root, the starter's for all others."""
+    if os.getuid() != 0:
+        skip("only root can change the user", 4)
+        return
+    d, nobody = tmpdir(), pwd.getpwnam("nobody").pw_uid
+    os.chmod(d, 0o755)
+    shutil.copy(APPS + "/hello.py", d)
+
+    def uids(s):
+        return {line.split()[1] for p in s.family()
+                for line in read("/proc/%d/status" % p).splitlines()
+                if line.startswith("Uid:")}
+    for name, args, starter, want in (
+            ("user, started by root", ["-u", "nobody"], [], {nobody}),
+            ("user, and workers", ["-u", "nobody", "-w", "2"], [],
+             {0, nobody}),
+            ("user, started by another", ["-u", "daemon"], ["-u", "nobody"],
+             {nobody}),
+            ("user, and workers, started by another",
+             ["-u", "daemon", "-w", "2"], ["-u", "nobody"], {nobody})):
+        with Spawned(*args, "hello", cwd=d, starter=starter, log=False) as s:
+            ok(s.answers() and uids(s) == {str(u) for u in want}, name,
+               str(uids(s)))
 
 
 def test_several():
@@ -682,6 +709,7 @@ def main():
     attempt(test_workers)
     attempt(test_killed_manager)
     attempt(test_logs)
+    attempt(test_user)
     attempt(test_syslog)
     if Nginx.PROGRAM:
         attempt(test_admin)
