@@ -323,7 +323,8 @@ run_alone(struct program *p)
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
-	spawn_title(w.settings, "worker");
+	if (!p->inside)		/* its ps line is the interpreter's */
+		spawn_title(w.settings, "worker");
 	status = worker_run(&w);
 	listeners_close(&p->listeners, false);
 	scoreboard_free(board);
