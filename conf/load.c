@@ -10,6 +10,7 @@
 #include "conf/environ.h"
 #include "conf/export.h"
 #include "conf/flags.h"
+#include "conf/hosting.h"
 #include "conf/inifile.h"
 #include "conf/load.h"
 #include "conf/print.h"
@@ -150,7 +151,8 @@ take_environ(struct loading *l)
 {
 	char *why = NULL;
 
-	if (environ_apply(l->s, l->in->environ, l->in->hosted, &l->notes,
+	if (environ_apply(l->s, l->in->environ,
+	    hosting_manages(l->in->hosting), &l->notes,
 	    &why) == -1)
 		return leave(l, 1, why);
 	return 0;
@@ -253,7 +255,8 @@ take_ini(struct loading *l)
 	if (ini_apply(&l->ini, INI_GANGWAY, NULL, l->s, RANK_FILE) == -1 ||
 	    ini_apply(&l->ini, INI_HOOKS, NULL, l->s, RANK_FILE) == -1)
 		return no_memory(l);
-	if (l->in->hosted && ini_apply(&l->ini, INI_HOST, NULL, l->s,
+	if (hosting_manages(l->in->hosting) &&
+	    ini_apply(&l->ini, INI_HOST, NULL, l->s,
 	    RANK_FILE_HOST) == -1)
 		return no_memory(l);
 	return 0;
@@ -375,7 +378,7 @@ finish(struct loading *l)
 
 	if (settle(l->s, &l->out->workers_why, &why) == -1)
 		return leave(l, 1, why);
-	settle_notes(l->s, l->in->hosted, &l->notes);
+	settle_notes(l->s, l->in->hosting, &l->notes);
 	return export_all(l);
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct hosting;
 struct settings;
 
 struct load_input {
@@ -24,7 +25,7 @@ struct load_input {
 	/* The working directory at the first start, also at a reload; NULL
 	 * is the current one. Relative paths count from there. */
 	const char	*cwd;
-	bool		 hosted;	/* somebody else manages processes */
+	const struct hosting *hosting;	/* NULL: none */
 	const char	*app;		/* what the host says is to be run
 					   where nobody else does; NULL */
 	/* At a reload, what is in use: variables that it has set and that

@@ -3,6 +3,7 @@ conf_libconf_la_SOURCES = \
 	%D%/environ.c %D%/environ.h \
 	%D%/export.c %D%/export.h \
 	%D%/flags.c %D%/flags.h \
+	%D%/hosting.c %D%/hosting.h \
 	%D%/inifile.c %D%/inifile.h \
 	%D%/load.c %D%/load.h \
 	%D%/print.c %D%/print.h \

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/hosting.h"
 #include "conf/print.h"
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 79 };
@@ -115,27 +116,14 @@ print_public(const struct settings *s, enum setting id)
 	return text;
 }
 
-/* What the host has to say about a setting. */
-static const char *
-host_remark(const struct settings *s, enum setting id)
-{
-	unsigned int traits = setting_info(id)->traits;
-
-	if (traits & SETTING_HOSTS)
-		return "; the host decides";
-	if (traits & SETTING_HOST_ASKS && !settings_meant_for_host(s, id))
-		return "; the host decides (set it in [host] or by "
-		    "GANGWAY_WORKERS)";
-	return "";
-}
-
 char *
-print_config(const struct settings *s, bool hosted)
+print_config(const struct settings *s, const struct hosting *h)
 {
+	enum host_kind kind = h != NULL ? h->kind : HOST_STANDALONE;
 	enum setting ids[SETTING_COUNT];
 	int i, width = 0, len;
 	size_t size;
-	char *text = NULL;
+	char *text = NULL, *standing;
 	FILE *f;
 
 	for (i = 0; i < SETTING_COUNT; i++) {
@@ -147,11 +135,15 @@ print_config(const struct settings *s, bool hosted)
 	qsort(ids, SETTING_COUNT, sizeof(ids[0]), by_name);
 	if ((f = open_memstream(&text, &size)) == NULL)
 		return NULL;
+	fprintf(f, "# started by %s: %s\n", host_name(kind),
+	    host_title(kind));
 	for (i = 0; i < SETTING_COUNT; i++) {
 		fprintf(f, "%-*s = ", width, setting_info(ids[i])->name);
 		print_value(f, s, ids[i]);
-		fprintf(f, "  # %s%s\n", settings_source(s, ids[i]),
-		    hosted ? host_remark(s, ids[i]) : "");
+		standing = hosting_text(h, s, ids[i]);
+		fprintf(f, "  # %s; %s\n", settings_source(s, ids[i]),
+		    standing != NULL ? standing : "?");
+		free(standing);
 	}
 	if (fclose(f) != 0) {
 		free(text);

@@ -4,14 +4,14 @@
 #ifndef CONF_PRINT_H
 #define CONF_PRINT_H
 
-#include <stdbool.h>
-
 #include "conf/settings.h"
 
-/* Every setting, sorted: "name = value  # source", the values as Python
- * writes them; `hosted` says which ones the host decides. To be freed; NULL:
- * out of memory. */
-char	*print_config(const struct settings *, bool hosted);
+struct hosting;
+
+/* Who started us, then every setting, sorted: "name = value  # source;
+ * standing", the values as Python writes them; the standing is "in force" or
+ * what the host does with it, and why. To be freed; NULL: out of memory. */
+char	*print_config(const struct settings *, const struct hosting *);
 /* A setting's value in the same form, to be shown to anybody: without the
  * values of environment variables. To be freed; NULL: out of memory. */
 char	*print_public(const struct settings *, enum setting);

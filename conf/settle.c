@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "conf/resources.h"
+#include "conf/hosting.h"
 #include "conf/settings.h"
 #include "conf/settle.h"
 #include "conf/why.h"
@@ -159,31 +160,33 @@ list_add(char **list, const char *name)
 }
 
 void
-settle_notes(const struct settings *s, bool hosted, struct notes *notes)
+settle_notes(const struct settings *s, const struct hosting *h,
+    struct notes *notes)
 {
-	char *later = NULL, *theirs = NULL;
-	const struct setting_info *info;
+	char *later = NULL;
+	const char *reason;
 	enum setting id;
 	int i;
 
 	for (i = 0; i < SETTING_COUNT; i++) {
 		id = (enum setting)i;
-		info = setting_info(id);
-		if (!(info->traits & SETTING_IN_FORCE) && differs(s, id))
-			list_add(&later, info->name);
-		/* PORT and its like are words of the host itself */
-		if (!hosted || !settings_given(s, id) ||
-		    settings_rank(s, id) == RANK_PLATFORM)
-			continue;
-		if (info->traits & SETTING_HOSTS ||
-		    (info->traits & SETTING_HOST_ASKS &&
-		    !settings_meant_for_host(s, id)))
-			list_add(&theirs, info->name);
+		switch (hosting_standing(h, s, id, &reason)) {
+		case STANDING_LATER:
+			if (differs(s, id))
+				list_add(&later, setting_info(id)->name);
+			break;
+		case STANDING_OVERRIDDEN:
+			notes_add(notes, "%s (%s) is overridden by the host, "
+			    "%s: %s", setting_info(id)->name,
+			    settings_source(s, id), host_name(h->kind),
+			    reason);
+			break;
+		case STANDING_IN_FORCE:
+		case STANDING_LEFT:
+			break;
+		}
 	}
 	if (later != NULL)
 		notes_add(notes, "not in force yet: %s", later);
-	if (theirs != NULL)
-		notes_add(notes, "left to the host: %s", theirs);
 	free(later);
-	free(theirs);
 }

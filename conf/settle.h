@@ -4,8 +4,7 @@
 #ifndef CONF_SETTLE_H
 #define CONF_SETTLE_H
 
-#include <stdbool.h>
-
+struct hosting;
 struct notes;
 struct settings;
 
@@ -16,8 +15,9 @@ struct settings;
  * 0, or -1 with *why, one line.
  */
 int	 settle(struct settings *, char **workers_why, char **why);
-/* Note, in a line each, what is set and not yet acted on, and what the host
- * decides. */
-void	 settle_notes(const struct settings *, bool hosted, struct notes *);
+/* Note what is set and not yet acted on, in one line, and each setting that
+ * somebody gave and the host overrides. */
+void	 settle_notes(const struct settings *, const struct hosting *,
+	    struct notes *);
 
 #endif

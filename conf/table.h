@@ -28,10 +28,21 @@ enum {
 	SETTING_FLAG_NEGATES	= 1 << 2,  /* its flag turns it off */
 	SETTING_REPEAT		= 1 << 3,  /* its flag adds one item */
 	SETTING_OCTAL		= 1 << 4,  /* 0022 is octal */
-	SETTING_HOSTS		= 1 << 5,  /* the host decides it, not we */
-	SETTING_HOST_ASKS	= 1 << 6,  /* under a host: only when meant */
-	SETTING_NO_PYTHON	= 1 << 7,  /* no global of a gunicorn.conf.py */
-	SETTING_NOT_EMPTY	= 1 << 8   /* a list with an item at least */
+	SETTING_NO_PYTHON	= 1 << 5,  /* no global of a gunicorn.conf.py */
+	SETTING_NOT_EMPTY	= 1 << 6,  /* a list with an item at least */
+
+	/* What a host may keep to itself: the setting is about ... */
+	SETTING_HOST_SOCKET	= 1 << 8,  /* which sockets are made, how */
+	SETTING_HOST_BACKLOG	= 1 << 9,  /* listen(2) */
+	SETTING_HOST_PROTOCOL	= 1 << 10, /* what they speak */
+	SETTING_HOST_HTTP	= 1 << 11, /* how we read and write HTTP */
+	SETTING_HOST_KEEP	= 1 << 12, /* idle connections */
+	SETTING_HOST_DAEMON	= 1 << 13, /* whose child we are */
+	SETTING_HOST_PIDFILE	= 1 << 14, /* there being one of us */
+	SETTING_HOST_USER	= 1 << 15, /* as whom we run */
+	SETTING_HOST_ASKS	= 1 << 16, /* workers: only when meant for it */
+	SETTING_HOST_RECYCLE	= 1 << 17, /* replacing workers */
+	SETTING_HOST_GRACE	= 1 << 18  /* how long a stop may take */
 };
 
 /* What the items of a list must be. */

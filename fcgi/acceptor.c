@@ -31,6 +31,7 @@ struct acceptor {
 
 static const struct scoreboard *board;
 static size_t my_slot;
+static bool strangers;
 
 static void	on_acceptable(uv_poll_t *, int, int);
 
@@ -108,8 +109,8 @@ on_acceptable(uv_poll_t *h, int status, int events)
 bool
 acceptors_shared(void)
 {
-	return board != NULL &&
-	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1;
+	return strangers || (board != NULL &&
+	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1);
 }
 
 static int
@@ -135,12 +136,14 @@ acceptor_open(struct net *net, const struct listener *l, size_t i)
 }
 
 int
-acceptors_open(struct net *net, const struct scoreboard *b, size_t slot)
+acceptors_open(struct net *net, const struct scoreboard *b, size_t slot,
+    bool others)
 {
 	size_t i, j, n = 0;
 
 	board = b;
 	my_slot = slot;
+	strangers = others;
 	for (i = 0; i < net->listeners->n; i++)
 		n += net->listeners->v[i].nfds;
 	if ((net->acceptors = calloc(n, sizeof(*net->acceptors))) == NULL)

@@ -13,8 +13,9 @@
 struct scoreboard;
 
 /* Watch all listeners for `slot`. board may be NULL (nobody else is).
- * 0 or -1. */
-int	 acceptors_open(struct net *, const struct scoreboard *, size_t slot);
+ * `others`: processes that are not on it may accept there too. 0 or -1. */
+int	 acceptors_open(struct net *, const struct scoreboard *, size_t slot,
+	    bool others);
 /* Pause and go on: while nobody is free, a neighbour should have it. */
 void	 acceptors_pause(struct net *, bool);
 /* Look whose sockets are ours now. */

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define APP_ABI	1
+#define APP_ABI	2
 
 struct str {
 	const char	*p;
@@ -124,6 +124,7 @@ struct app_server {
 /* One setting in force, to be shown to people; without secrets. */
 struct app_setting {
 	const char	*name, *value, *source;
+	const char	*standing;	/* "in force", or what the host does */
 };
 
 /* What the application is started with; lives as long as the process. */

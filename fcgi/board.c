@@ -21,10 +21,7 @@
 #include "shim/passenger/failed.h"
 #include "shim/passenger/handshake.h"
 
-enum {
-	PATIENCE_S = 55,	/* Passenger kills after 60 */
-	REPORT_MAX = 128 * 1024
-};
+enum { REPORT_MAX = 128 * 1024 };
 
 struct board {
 	struct passenger	 host;
@@ -197,31 +194,23 @@ decide(struct settings *s, enum setting id, const char *value,
 int
 board_settings(struct board *b, struct settings *s)
 {
-	static const enum setting theirs[] = { SET_pidfile, SET_user,
-		SET_group, SET_daemon };
-	char most[16];
-	size_t i;
-
 	if (b == NULL)
 		return 0;
-	for (i = 0; i < sizeof(theirs) / sizeof(*theirs); i++)
-		if (settings_given(s, theirs[i]) && decide(s, theirs[i],
-		    theirs[i] == SET_daemon ? "false" : NULL,
-		    "left to Phusion Passenger") == -1)
-			return -1;
 	if (!settings_meant_for_host(s, SET_workers) && decide(s, SET_workers,
 	    "1", "Phusion Passenger has as many processes as it wants") == -1)
-		return -1;
-	snprintf(most, sizeof(most), "%d", PATIENCE_S);
-	if (settings_int(s, SET_graceful_timeout) > PATIENCE_S &&
-	    decide(s, SET_graceful_timeout, most,
-	    "Phusion Passenger waits no longer than a minute") == -1)
 		return -1;
 	b->named = settings_given(s, SET_errorlog);
 	if (b->log != NULL && !b->named && make_private(b->log) == 0 &&
 	    decide(s, SET_errorlog, b->log, "there is a folder tmp") == -1)
 		return -1;
 	return 0;
+}
+
+bool
+board_http(const struct board *b, const struct settings *s)
+{
+	return b != NULL && (b->host.port != 0 || (s != NULL &&
+	    strcmp(settings_string(s, SET_passenger_protocol), "http") == 0));
 }
 
 /* --- serving */
@@ -244,11 +233,8 @@ agree(struct board *b, const struct settings *s)
 
 	b->concurrency = settings_int(s, SET_workers) *
 	    (sync ? 1 : settings_int(s, SET_threads));
-	b->protocol = b->host.port != 0 ? "http" :
-	    settings_string(s, SET_passenger_protocol);
-	b->terms.base_uri = NULL;
-	if (strcmp(b->protocol, "http") == 0)
-		b->terms.base_uri = b->host.base_uri;
+	b->protocol = board_http(b, s) ? "http" : "session";
+	b->terms.base_uri = board_http(b, s) ? b->host.base_uri : NULL;
 }
 
 int

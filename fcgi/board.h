@@ -24,6 +24,9 @@ void		 board_done(struct board *);
 const char	*board_app(const struct board *);
 /* Put the host's word into settings that were just read. 0, -1: no memory */
 int		 board_settings(struct board *, struct settings *);
+/* Does it speak HTTP with us, not its own protocol? Settings that are not
+ * known yet are NULL. */
+bool		 board_http(const struct board *, const struct settings *);
 /* The socket where Passenger will look for us. 0, or -1 after a line. */
 int		 board_listen(struct board *, struct listeners *,
 		    const struct settings *);

@@ -14,6 +14,7 @@
 struct app_config;
 struct app_kind;
 struct generation;
+struct hosting;
 struct listeners;
 struct passenger_terms;
 struct scoreboard;
@@ -21,6 +22,7 @@ struct settings;
 
 struct manager_config {
 	struct settings		*settings;	/* replaced whole at HUP */
+	const struct hosting	*hosting;	/* NULL: none */
 	struct listeners	*listeners;
 	const struct app_kind	*kind;
 	struct app_config	*config;	/* what the kind was started

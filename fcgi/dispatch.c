@@ -292,13 +292,18 @@ reap_now(void *arg)
 	pthread_mutex_unlock(&d->m);
 }
 
-/* m held. Does everybody who may call do so already? Then new connections
- * are better off with a neighbour. */
+/* m held. Does everybody who may call do so already, or is about to? Then new
+ * connections are better off with a neighbour. */
 static bool
 full(const struct dispatch *d)
 {
-	return d->running >= d->c.threads &&
-	    (d->queued > 0 || acceptors_shared());
+	unsigned int n = d->running;
+
+	if (n == 0)
+		return false;
+	if (acceptors_shared())
+		return n + d->queued >= d->c.threads;
+	return n >= d->c.threads && d->queued > 0;
 }
 
 /* One turn of the loop; m held at call and return. */

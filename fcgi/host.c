@@ -194,20 +194,6 @@ host_detect(struct host *h)
 	(void)unsetenv("GUNICORN_FD");
 }
 
-static const char *const host_names[] = {
-	[HOST_STANDALONE] = "standalone",
-	[HOST_PASSENGER] = "passenger",
-	[HOST_SYSTEMD] = "systemd",
-	[HOST_FASTCGI] = "fastcgi",
-	[HOST_CGI] = "cgi",
-};
-
-const char *
-host_name(enum host_kind kind)
-{
-	return host_names[kind];
-}
-
 /* What is missing for this host to be true; NULL: nothing. */
 static const char *
 host_lacks(struct host *h, enum host_kind kind)
@@ -239,20 +225,37 @@ give_back(struct host *h)
 	h->fastcgi = 0;
 }
 
+/* HOST_CGI, the last, for names that are none: the settings are checked. */
+static enum host_kind
+kind_named(const char *name)
+{
+	enum host_kind kind = HOST_STANDALONE;
+
+	while (kind < HOST_CGI && strcmp(name, host_name(kind)) != 0)
+		kind++;
+	return kind;
+}
+
+void
+host_suppose(struct host *h, const char *name)
+{
+	give_back(h);
+	h->kind = kind_named(name);
+}
+
 int
 host_override(struct host *h, const char *name, char **why)
 {
-	enum host_kind kind = HOST_STANDALONE;
+	enum host_kind kind;
 	const char *lack;
 
 	if (strcmp(name, "auto") == 0 ||
-	    strcmp(name, host_names[h->kind]) == 0)
+	    strcmp(name, host_name(h->kind)) == 0)
 		return 0;
-	while (kind < HOST_CGI && strcmp(name, host_names[kind]) != 0)
-		kind++;
+	kind = kind_named(name);
 	if ((lack = host_lacks(h, kind)) != NULL) {
 		if (asprintf(why, "it cannot be %s, for %s (found: %s)", name,
-		    lack, host_names[h->kind]) == -1)
+		    lack, host_name(h->kind)) == -1)
 			*why = NULL;
 		return -1;
 	}

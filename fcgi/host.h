@@ -7,10 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum host_kind {
-	HOST_STANDALONE, HOST_PASSENGER, HOST_SYSTEMD, HOST_FASTCGI /* fd 0 */,
-	HOST_CGI
-};
+#include "conf/hosting.h"
 
 struct host {
 	enum host_kind	 kind;
@@ -30,6 +27,7 @@ void	 host_detect(struct host *);
 /* A person says who it is ("auto": what was found stays). 0, or -1 with *why
  * (to be freed) where that host's sockets or variables are not there. */
 int	 host_override(struct host *, const char *name, char **why);
-const char *host_name(enum host_kind);
+/* The same without evidence, to show what would hold there. */
+void	 host_suppose(struct host *, const char *name);
 
 #endif

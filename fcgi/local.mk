@@ -25,6 +25,7 @@ fcgi_libbase_la_SOURCES = \
 	%D%/pidfile.c %D%/pidfile.h \
 	%D%/rights.c %D%/rights.h \
 	%D%/scoreboard.c %D%/scoreboard.h \
+	%D%/starter.c %D%/starter.h \
 	%D%/trust.c %D%/trust.h
 fcgi_libbase_la_LIBADD  = conf/libconf.la $(BSD_LIBS)
 

@@ -104,6 +104,12 @@ log_open_syslog(void)
 	to_syslog = true;
 }
 
+bool
+log_is_syslog(void)
+{
+	return to_syslog;
+}
+
 int
 log_reopen(void)
 {

@@ -31,6 +31,7 @@ void	 log_copied(const char *text, size_t);
 /* The error log goes to syslog (daemon.*) instead: for hosts that give
  * stderr away. */
 void	 log_open_syslog(void);
+bool	 log_is_syslog(void);
 /* Open the file again under its name (USR1). 0, or -1 with errno: the old
  * one stays in use. */
 int	 log_reopen(void);

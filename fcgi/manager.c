@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/hosting.h"
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/app.h"
@@ -99,10 +100,11 @@ settings_apply(struct manager *m)
 	const struct settings *s = m->crew.current->settings;
 
 	m->crew.grace_ms =
-	    (uint64_t)settings_int(s, SET_graceful_timeout) * 1000;
+	    (uint64_t)hosting_grace(m->config->hosting, s) * 1000;
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
 	set_wanted(m, (size_t)settings_int(s, SET_workers));
-	spawn_title(&m->crew, "master");
+	if (m->config->titled)
+		spawn_title(s, "master");
 }
 
 /* --- the pid file */
@@ -111,11 +113,12 @@ settings_apply(struct manager *m)
 static int
 pidfile_follow(struct manager *m)
 {
-	const char *path = settings_string(m->crew.current->settings,
-	    SET_pidfile);
+	const struct settings *s = m->crew.current->settings;
+	const char *path = settings_string(s, SET_pidfile);
 	char *why = NULL;
 
-	if (path != NULL && *path == '\0')
+	if (path != NULL && (*path == '\0' ||
+	    !hosting_heeds(m->config->hosting, s, SET_pidfile)))
 		path = NULL;
 	if (path == m->pidfile || (path != NULL && m->pidfile != NULL &&
 	    strcmp(path, m->pidfile) == 0))

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "conf/hosting.h"
 #include "conf/load.h"
 #include "conf/print.h"
 #include "conf/settings.h"
@@ -25,6 +24,8 @@
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/service.h"
+#include "fcgi/spawn.h"
+#include "fcgi/starter.h"
 #include "fcgi/worker.h"
 
 extern char **environ;
@@ -36,6 +37,7 @@ struct program {
 	char			*first_cwd;
 	struct host		 host;
 	struct board		*board;		/* Passenger's, or NULL */
+	struct hosting		 hosting;	/* what the host leaves to us */
 	struct load_result	 load;
 	const struct app_kind	*python;	/* at hand, or NULL */
 	const struct app_kind	*kind;
@@ -67,8 +69,14 @@ say(const char *fmt, ...)
 static int
 fail(const char *what, const char *why)
 {
-	say("Error: %s%s%s\n", what != NULL ? what : "",
-	    what != NULL ? ": " : "", why != NULL ? why : "out of memory");
+	if (why == NULL)
+		why = "out of memory";
+	if (log_is_syslog())
+		log_error("%s%s%s", what != NULL ? what : "",
+		    what != NULL ? ": " : "", why);
+	else
+		say("Error: %s%s%s\n", what != NULL ? what : "",
+		    what != NULL ? ": " : "", why);
 	return 1;
 }
 
@@ -77,11 +85,30 @@ static int
 fail_setting(const struct settings *s, enum setting id)
 {
 	int error = errno;
+	char *why;
 
-	say("Error: %s (%s): cannot open %s: %s\n",
+	if (asprintf(&why, "%s (%s): cannot open %s: %s",
 	    setting_info(id)->name, settings_source(s, id),
-	    settings_string(s, id), strerror(error));
+	    settings_string(s, id), strerror(error)) == -1)
+		why = NULL;
+	(void)fail(NULL, why);
+	free(why);
 	return 1;
+}
+
+/* What settings_load() has to say before we leave. */
+static void
+say_output(const struct load_result *r)
+{
+	if (r->output == NULL)
+		return;
+	if (r->status != 0 && log_is_syslog())
+		log_text(LOG_LEVEL_ERROR, "Not started:", r->output,
+		    strlen(r->output));
+	else if (r->status != 0)
+		say("%s", r->output);
+	else
+		fputs(r->output, stdout);
 }
 
 static char **
@@ -130,7 +157,7 @@ start_python(struct program *p, const struct settings *s, char **why)
 		return -1;
 	if (p->started)
 		return 0;
-	worker_app_config(&p->config, s);
+	worker_app_config(&p->config, s, &p->hosting);
 	if (p->python->start(&app_server, &p->config) == -1) {
 		*why = NULL;		/* it has said so */
 		return -1;
@@ -169,7 +196,7 @@ find_kind(struct program *p)
 	}
 	if (p->kind != p->python)
 		p->started = p->loaded = false;
-	worker_app_config(&p->config, p->load.settings);
+	worker_app_config(&p->config, p->load.settings, &p->hosting);
 	return 0;
 }
 
@@ -194,9 +221,7 @@ load(struct program *p, const struct load_result *before,
 	struct load_input in = {
 		.argc = p->argc, .argv = p->argv,
 		.environ = p->first_environ, .cwd = p->first_cwd,
-		.hosted = p->host.kind != HOST_STANDALONE &&
-		    p->host.kind != HOST_SYSTEMD,
-		.app = board_app(p->board),
+		.hosting = &p->hosting, .app = board_app(p->board),
 		.before = before, .evaluate = evaluate, .arg = p,
 	};
 
@@ -236,15 +261,6 @@ reload(void *arg)
 	return settings_copy(next.settings);	/* the manager's own */
 }
 
-static bool
-is_null(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
-	    st.st_rdev == makedev(1, 3);
-}
-
 static int
 open_logs(struct program *p)
 {
@@ -255,22 +271,12 @@ open_logs(struct program *p)
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output)) == -1)
 		return fail_setting(s, SET_errorlog);
-	/* A starter that gives stderr away would hide why we do not start. */
 	if (p->host.kind == HOST_FASTCGI && error != NULL &&
-	    strcmp(error, "-") == 0 && is_null(STDERR_FILENO))
+	    strcmp(error, "-") == 0 && starter_is_deaf())
 		log_open_syslog();
 	if (access_open(access) == -1)
 		return fail_setting(s, SET_accesslog);
 	return 0;
-}
-
-/* Under FastCGI's starters we are one of as many as they want, unless the
- * number was meant for them. */
-static bool
-is_alone(const struct program *p)
-{
-	return p->host.kind == HOST_FASTCGI &&
-	    !settings_meant_for_host(p->load.settings, SET_workers);
 }
 
 static void
@@ -288,7 +294,7 @@ say_settings(const struct program *p)
 	why = p->board == NULL ? p->load.workers_why : NULL;
 	if (why == NULL)
 		why = settings_source(s, SET_workers);
-	if (is_alone(p)) {
+	if (hosting_alone(&p->hosting, s)) {
 		n = 1;
 		why = "the starter has as many as it wants";
 	}
@@ -319,10 +325,10 @@ open_listeners(struct program *p)
 	if (p->host.nfds == 0)
 		rc = listeners_open(&p->listeners, s,
 		    (size_t)settings_int(s, SET_workers), &why);
-	else if (settings_given(s, SET_bind))
-		log_warning("bind is ignored: the sockets are those that "
-		    "were given by the starter (%s)",
-		    host_name(p->host.kind));
+	else if (p->host.kind == HOST_STANDALONE &&
+	    settings_given(s, SET_bind))
+		log_warning("bind is ignored: the sockets are those of "
+		    "GUNICORN_FD");
 	for (i = 0; i < p->host.nfds && rc == 0; i++)
 		rc = listeners_adopt(&p->listeners, &p->host.fds[i], 1,
 		    fastcgi || (p->host.fastcgi >> i & 1) != 0 ?
@@ -340,7 +346,8 @@ run_alone(struct program *p)
 {
 	struct scoreboard *board;
 	struct worker w = {
-		.settings = p->load.settings, .listeners = &p->listeners,
+		.settings = p->load.settings, .hosting = &p->hosting,
+		.listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.started = p->started, .loaded = p->loaded,
 		.usr1_leaves = true,
@@ -353,6 +360,8 @@ run_alone(struct program *p)
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
+	if (!p->inside)		/* its ps line is the interpreter's */
+		spawn_title(w.settings, "worker");
 	status = worker_run(&w);
 	listeners_close(&p->listeners, false);
 	scoreboard_free(board);
@@ -364,7 +373,7 @@ serve(struct program *p)
 {
 	const struct settings *s = p->load.settings;
 	struct manager_config m = {
-		.listeners = &p->listeners,
+		.hosting = &p->hosting, .listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
 		.titled = !p->inside, .reload = reload, .arg = p,
@@ -376,7 +385,7 @@ serve(struct program *p)
 		return 1;
 	if (open_listeners(p) == -1)
 		return 1;
-	if (is_alone(p))
+	if (hosting_alone(&p->hosting, s))
 		return run_alone(p);
 	if ((m.settings = settings_copy(s)) == NULL)
 		return fail(NULL, NULL);
@@ -408,8 +417,7 @@ become_daemon(struct program *p)
 static int
 show_config(struct program *p)
 {
-	char *text = print_config(p->load.settings,
-	    p->host.kind != HOST_STANDALONE);
+	char *text = print_config(p->load.settings, &p->hosting);
 
 	if (text == NULL)
 		return fail(NULL, NULL);
@@ -433,23 +441,31 @@ check(struct program *p)
 	return preload(p);
 }
 
-/* A person may know better than the evidence. What settings mean depends on
- * the host: they are read again where it is another. */
+/* A person may know better than the evidence, or ask what would hold under
+ * another host. What settings mean depends on it: they are read again. */
 static int
 load_for_host(struct program *p)
 {
 	enum host_kind found = p->host.kind;
+	const struct settings *s;
 	char *why = NULL;
 
+	p->hosting.kind = found;
 	if (load(p, NULL, &p->load) == -1)
 		return -1;
-	if (host_override(&p->host, settings_string(p->load.settings,
-	    SET_host), &why) == -1) {
-		p->load.status = fail("host", why);
+	s = p->load.settings;
+	p->hosting.http = board_http(p->board, s);
+	if (host_override(&p->host, settings_string(s, SET_host),
+	    &why) == -1) {
+		if (!settings_bool(s, SET_print_config))
+			p->load.status = fail("host", why);
+		else
+			host_suppose(&p->host, settings_string(s, SET_host));
 		free(why);
-		return -1;
+		if (p->load.status != 0)
+			return -1;
 	}
-	p->config.host = host_name(p->host.kind);
+	p->hosting.kind = p->host.kind;
 	if (p->host.kind == found)
 		return 0;
 	board_done(p->board);
@@ -477,10 +493,7 @@ run(struct program *p)
 	gid_t gid;
 
 	if (load_for_host(p) == -1) {
-		if (p->load.output != NULL && p->load.status == 0)
-			fputs(p->load.output, stdout);
-		else if (p->load.output != NULL)
-			say("%s", p->load.output);
+		say_output(&p->load);
 		return p->load.status;
 	}
 	s = p->load.settings;
@@ -489,7 +502,7 @@ run(struct program *p)
 	/* Inside an interpreter, forks must always be announced to it. */
 	if (p->inside && start_python(p, s, &why) == -1)
 		return 1;
-	if (p->host.kind == HOST_STANDALONE &&
+	if (hosting_heeds(&p->hosting, s, SET_user) &&
 	    rights_find(s, &uid, &gid, &why) == -1) {
 		(void)fail(NULL, why);
 		free(why);
@@ -502,8 +515,8 @@ run(struct program *p)
 		return check(p);
 	if (p->host.kind == HOST_CGI)
 		return not_served();
-	if (settings_bool(s, SET_daemon) && p->host.kind == HOST_STANDALONE &&
-	    become_daemon(p) == -1)
+	if (settings_bool(s, SET_daemon) &&
+	    hosting_heeds(&p->hosting, s, SET_daemon) && become_daemon(p) == -1)
 		return fail("cannot become a daemon", strerror(errno));
 	return serve(p);
 }
@@ -517,10 +530,17 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	size_t i;
 
 	host_detect(&p.host);
-	p.config.host = host_name(p.host.kind);
 	if (p.host.kind == HOST_PASSENGER &&
 	    (p.board = board_new(&p.argc, p.argv)) == NULL)
 		return 1;	/* it has said why */
+	p.hosting.http = board_http(p.board, NULL);
+	p.hosting.root = geteuid() == 0;
+	if (p.host.kind == HOST_FASTCGI) {
+		p.hosting.patience = starter_follow();
+		/* It would hide why we do not start. */
+		if (starter_is_deaf())
+			log_open_syslog();
+	}
 	if (!p.inside)
 		enter_venv();
 	p.first_environ = copy_environ();

@@ -53,15 +53,12 @@ spawn_logs(const struct settings *before, const struct settings *now)
 }
 
 void
-spawn_title(const struct crew *c, const char *role)
+spawn_title(const struct settings *s, const char *role)
 {
-	const char *name;
+	const char *name = settings_string(s, SET_proc_name);
 
-	if (!c->config->titled)
-		return;
-	name = settings_string(c->current->settings, SET_proc_name);
 	if (name == NULL || *name == '\0')
-		name = settings_string(c->current->settings, SET_wsgi_app);
+		name = settings_string(s, SET_wsgi_app);
 	if (name == NULL)
 		name = PACKAGE;
 	setproctitle("-%s: %s [%s]", PACKAGE, role, name);
@@ -116,7 +113,8 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w)
 		w->kind->after_fork_child();
 	if (g != c->current)
 		spawn_logs(c->current->settings, g->settings);
-	spawn_title(c, "worker");
+	if (c->config->titled)
+		spawn_title(c->current->settings, "worker");
 	return worker_run(w);
 }
 
@@ -125,7 +123,8 @@ spawn_worker(const struct crew *c, struct generation *g, size_t place,
     size_t slot)
 {
 	const struct worker w = {
-		.settings = g->settings, .listeners = g->listeners,
+		.settings = g->settings, .hosting = c->config->hosting,
+		.listeners = g->listeners,
 		.board = c->board, .place = place, .slot = slot,
 		.manager = getpid(), .kind = c->config->kind,
 		.config = c->config->config, .loaded = c->config->loaded,

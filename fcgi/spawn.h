@@ -20,6 +20,6 @@ unsigned long spawn_limit(const struct settings *);
  * logged in the old ones. */
 void	 spawn_logs(const struct settings *before, const struct settings *now);
 /* "gangway: master [name]" for ps. */
-void	 spawn_title(const struct crew *, const char *role);
+void	 spawn_title(const struct settings *, const char *role);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "conf/hosting.h"
 #include "conf/print.h"
 #include "conf/settings.h"
 #include "fcgi/access.h"
@@ -59,7 +60,7 @@ on_signal(int sig)
 
 	if (sig == SIGTERM || (sig == SIGUSR1 && usr1_leaves))
 		want_leave = true;
-	else if (sig == SIGUSR1)
+	else if (sig == SIGUSR1 || sig == SIGHUP)
 		want_reopen = true;
 	else
 		want_quit = true;
@@ -79,7 +80,7 @@ on_abort(int sig)
 }
 
 static void
-set_signals(void)
+set_signals(bool managed)
 {
 	struct sigaction sa = { .sa_flags = SA_RESTART };
 	static const int ours[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1 };
@@ -96,6 +97,10 @@ set_signals(void)
 	sa.sa_handler = SIG_IGN;
 	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
 		(void)sigaction(none[i], &sa, NULL);
+	/* Where USR1 means to leave, something must open the logs again. */
+	sa.sa_handler = on_signal;
+	if (!managed)
+		(void)sigaction(SIGHUP, &sa, NULL);
 }
 
 /* --- while it serves */
@@ -342,7 +347,8 @@ open_net(struct serving *s)
 	if (wire_settings(s) == -1 || access_settings(s) == -1)
 		return -1;
 	if (loop_open(net) == -1 ||
-	    acceptors_open(net, s->w->board, s->w->slot) == -1 ||
+	    acceptors_open(net, s->w->board, s->w->slot,
+	    hosting_shares(s->w->hosting)) == -1 ||
 	    handoff_open(net, s->w->board->handoff[1]) == -1) {
 		log_error("Cannot set up the worker's event loop: %s",
 		    strerror(errno));
@@ -353,17 +359,20 @@ open_net(struct serving *s)
 
 /* What is shown to people is no reason to fail: without memory, less. */
 static void
-show_settings(struct app_config *c, const struct settings *s)
+show_settings(struct app_config *c, const struct settings *s,
+    const struct hosting *h)
 {
 	static struct app_setting shown[SETTING_COUNT];
 	size_t i;
 
 	for (i = 0; i < SETTING_COUNT; i++) {
 		free((char *)(uintptr_t)shown[i].value);
+		free((char *)(uintptr_t)shown[i].standing);
 		shown[i] = (struct app_setting){
 			.name = setting_info((enum setting)i)->name,
 			.value = print_public(s, (enum setting)i),
 			.source = settings_source(s, (enum setting)i),
+			.standing = hosting_text(h, s, (enum setting)i),
 		};
 	}
 	c->settings = shown;
@@ -371,27 +380,28 @@ show_settings(struct app_config *c, const struct settings *s)
 }
 
 void
-worker_app_config(struct app_config *c, const struct settings *s)
+worker_app_config(struct app_config *c, const struct settings *s,
+    const struct hosting *h)
 {
 	size_t n;
 
 	*c = (struct app_config){
-		.host = c->host,
+		.host = host_name(h != NULL ? h->kind : HOST_STANDALONE),
 		.spec = settings_string(s, SET_wsgi_app),
 		.threads = thread_count(s),
-		.multiprocess = settings_int(s, SET_workers) > 1 ||
-		    (c->host != NULL && strcmp(c->host, "passenger") == 0),
+		.multiprocess = hosting_manages(h) ||
+		    settings_int(s, SET_workers) > 1,
 		.pythonpath = settings_list(s, SET_pythonpath, &n),
 		.virtualenv = settings_string(s, SET_virtualenv),
 		.server_software = PACKAGE "/" PACKAGE_VERSION,
 	};
-	show_settings(c, s);
+	show_settings(c, s, h);
 }
 
 static int
 load_app(const struct worker *w)
 {
-	worker_app_config(w->config, w->settings);
+	worker_app_config(w->config, w->settings, w->hosting);
 	if (!w->started && w->kind->start(&app_server, w->config) == -1)
 		return APP_BOOT;
 	return w->loaded ? APP_OK : w->kind->load();
@@ -404,13 +414,14 @@ drop_rights(const struct worker *w)
 {
 	char *why = NULL;
 
-	if (w->manager == 0)
-		return 0;
-	if (rights_drop(w->settings, &why) == -1) {
+	if (hosting_heeds(w->hosting, w->settings, SET_user) &&
+	    rights_drop(w->settings, &why) == -1) {
 		log_error("%s", why);
 		free(why);
 		return -1;
 	}
+	if (w->manager == 0)
+		return 0;
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != w->manager)
 		_exit(0);
@@ -461,7 +472,7 @@ worker_run(const struct worker *w)
 
 	abort_kind = w->kind;
 	usr1_leaves = w->usr1_leaves;
-	set_signals();
+	set_signals(w->manager != 0);
 	log_info("Booting worker with pid: %ld", (long)getpid());
 	if (drop_rights(w) == -1)
 		return APP_BOOT;
@@ -470,8 +481,8 @@ worker_run(const struct worker *w)
 	s->w = w;
 	s->place = &w->board->place[w->place];
 	s->threads = thread_count(w->settings);
-	s->graceful_ms = 1000 * (uint64_t)settings_int(w->settings,
-	    SET_graceful_timeout);
+	s->graceful_ms = 1000 * (uint64_t)hosting_grace(w->hosting,
+	    w->settings);
 	/* Before the manager's own clock ends us, to answer what is left. */
 	s->graceful_ms -= s->graceful_ms / 8 < 500 ? s->graceful_ms / 8 : 500;
 	if ((status = load_app(w)) != APP_OK)

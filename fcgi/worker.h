@@ -12,6 +12,7 @@
 
 struct app_config;
 struct app_kind;
+struct hosting;
 struct listeners;
 struct passenger_terms;
 struct scoreboard;
@@ -19,6 +20,7 @@ struct settings;
 
 struct worker {
 	const struct settings	*settings;
+	const struct hosting	*hosting;	/* NULL: none */
 	const struct listeners	*listeners;
 	struct scoreboard	*board;
 	size_t			 place;		/* ours on the board */
@@ -33,15 +35,17 @@ struct worker {
 	const struct passenger_terms *passenger;	/* NULL: another host */
 };
 
-/* What the application is to know of these settings (it points there). The
- * host is left as it is. */
-void	 worker_app_config(struct app_config *, const struct settings *);
+/* What the application is to know of these settings (it points there) under
+ * this host. */
+void	 worker_app_config(struct app_config *, const struct settings *,
+	    const struct hosting *);
 
 /*
  * Run to the end in this process; returns the exit status: 0, or 3 or 4
  * when the application could not be started. Signals: TERM leaves
  * gracefully; INT and QUIT at once; USR1 reopens the logs; ABRT dumps the
- * stacks and exits 1; HUP, USR2, WINCH, TTIN, TTOU are ignored.
+ * stacks and exits 1; HUP, USR2, WINCH, TTIN, TTOU are ignored. Where USR1
+ * leaves too, HUP reopens the logs in a worker that nobody manages.
  */
 int	 worker_run(const struct worker *);
 

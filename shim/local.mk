@@ -30,6 +30,8 @@ EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
 dist_pkgdata_DATA = %D%/passenger/passenger_wsgi.py \
 	%D%/passenger/Passengerfile.json \
 	%D%/passenger/Passengerfile.port.json
+nginxdir = $(datadir)/gangway/nginx
+dist_nginx_DATA = %D%/nginx/gangway.conf
 if PYTHON
 # The shim once, for its two uses: a module that the program loads (linked
 # to libpython), and part of a Python extension (linked to nothing of it).

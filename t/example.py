@@ -95,10 +95,28 @@ ok("env GUNICORN_WORKERS" in page and "1 more at their defaults" in page,
 ok(page.index("<td>threads") < page.index("<details>") <
    page.index("<td>statsd_host<td>\u2014"),
    "what matters is always shown, the rest on demand")
-ok("workers: 3, with 4 threads each" in page, "the concurrency is known")
-ok("<td>a:1, b:2<td>" in page, "a list reads as one")
+ok("3 workers, 4 threads each" in page, "the concurrency is known")
+ok("<td>a:1, b:2<td" in page, "a list reads as one")
 ok("s3cret" not in page and "DB_PASSWORD" in page,
    "a secret in a setting is masked")
+page = call("GET", "/", **{"gangway.host": "fastcgi", "gangway.settings": [
+    ("threads", "4", "default", "in force"),
+    ("worker_class", "gthread", "default", "in force"),
+    ("workers", "5", "default", "left to the host: <as many>"),
+    ("umask", "0", "default", "left to the host: the socket"),
+    ("pidfile", "/x", "default", "overridden by the host: several")]})[2]
+ok("spawn-fcgi, multiwatch" in page and
+   "keeps 3 of 5 to itself, 1 of them although" in page,
+   "the host is named, and what it keeps to itself")
+ok(all(text in page for text in (
+    '<span class="chip force">in force</span>',
+    '<span class="chip">left to the host</span> &lt;as many&gt;',
+    '<span class="chip over">overridden by the host</span> several')),
+   "each setting is in force, left to the host or overridden, with why")
+ok(page.index("<td>pidfile") < page.index("<details>") <
+   page.index("<td>umask"), "what is overridden is always shown")
+ok("as many processes as the host starts, 4 threads each" in page,
+   "workers that do not count here are not counted")
 page = call("GET", "/", SCRIPT_NAME="/mount")[2]
 ok('action="/mount/"' in page and 'href="/mount/health"' in page,
    "links stay below SCRIPT_NAME")

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "conf/environ.h"
+#include "conf/hosting.h"
 #include "conf/load.h"
 #include "conf/settings.h"
 #include "t/tap.h"
@@ -230,6 +231,8 @@ put(const char *path, const char *text)
 		perror(path);
 }
 
+static const struct hosting fastcgi = { .kind = HOST_FASTCGI };
+
 /* Stands for the interpreter. */
 static int
 evaluate(void *arg, const char *path, struct settings *into, char **why)
@@ -271,7 +274,7 @@ shown(char *to, size_t size, const struct settings *s, enum setting id)
 static void
 test_start(size_t i)
 {
-	struct load_input in = { .hosted = starts[i].hosted,
+	struct load_input in = { .hosting = starts[i].hosted ? &fastcgi : NULL,
 	    .evaluate = evaluate, .arg = (char *)(uintptr_t)starts[i].python };
 	char **words, **env, value[256] = "", got[512] = "";
 	struct load_result out;
@@ -313,8 +316,8 @@ static int
 load_line(struct load_result *out, const char *line, bool hosted,
     const char *cwd, const struct load_result *before)
 {
-	struct load_input in = { .hosted = hosted, .cwd = cwd,
-	    .before = before };
+	struct load_input in = { .hosting = hosted ? &fastcgi : NULL,
+	    .cwd = cwd, .before = before };
 	char *env[] = { (char[]){ "LOAD_KEPT=first" }, NULL };
 	size_t n;
 	char **words = words_split(line, &n, NULL);
@@ -352,14 +355,16 @@ test_notes(void)
 	    NULL, NULL);
 	ok(has_note(&out, "not in force yet: statsd_host, reload, when_ready"),
 	    "what is not in force is noted in one line");
-	ok(has_note(&out, "left to the host: pidfile"), "and what a host "
-	    "decides");
+	ok(has_note(&out, "pidfile (command line) is overridden by the host, "
+	    "fastcgi: it may start several of us"), "and what a host "
+	    "overrides, in one each");
 	ok(has_note(&out, "gunicorn.conf.py is ignored"), "and the other file");
 	ok(out.nnotes == 3, "and no more");
 	load_result_done(&out);
 	put("gangway.ini", "[gangway]\nworkers = 3\n");
 	load_line(&out, "gangway a:b", true, NULL, NULL);
-	ok(has_note(&out, "left to the host: workers") &&
+	ok(has_note(&out, "workers (gangway.ini:2) is overridden by the "
+	    "host, fastcgi: it starts as many") &&
 	    !settings_meant_for_host(out.settings, SET_workers),
 	    "workers that were not meant for a host");
 	load_result_done(&out);

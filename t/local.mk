@@ -22,7 +22,7 @@ endif
 C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi.t t/cgi_head.t t/flags.t \
 	t/fuzz_cgi_head.t t/fuzz_chunks.t t/fuzz_fastcgi.t t/fuzz_http.t \
 	t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_passenger.t \
-	t/fuzz_record.t t/handshake.t t/host.t \
+	t/fuzz_record.t t/handshake.t t/host.t t/hosting.t \
 	t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
 	t/manager.t t/native.t t/passenger_head.t t/pidfile.t t/queue.t \
 	t/record.t \
@@ -32,7 +32,7 @@ PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
+	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -59,6 +59,8 @@ t_flags_t_SOURCES    = %D%/flags.c
 t_flags_t_LDADD      = t/libtap.a conf/libconf.la
 t_load_t_SOURCES     = %D%/load.c
 t_load_t_LDADD       = t/libtap.a conf/libconf.la
+t_hosting_t_SOURCES  = %D%/hosting.c
+t_hosting_t_LDADD    = t/libtap.a conf/libconf.la
 t_inifile_t_SOURCES  = %D%/inifile.c
 t_inifile_t_LDADD    = t/libtap.a conf/libconf.la
 t_resources_t_SOURCES = %D%/resources.c

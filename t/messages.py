@@ -127,8 +127,10 @@ def page():
         with s.http() as c:
             text = c.get("/").body.decode()
         ok("a shell, a container" in text, "the page: host")
-        ok("<td>threads<td>3<td>env GUNICORN_THREADS" in text,
-           "the page: a setting, its value and its source")
+        ok(re.search("<td>threads<td>3<td[^>]*>env GUNICORN_THREADS<td[^>]*>"
+                     "<span[^>]*>in force<", text),
+           "the page: a setting, its value, its source and where it "
+           "stands")
         ok("more at their defaults" in text, "the page: all others")
         ok("s3cret" not in text and "raw_env" in text,
            "the page: no value of a variable")

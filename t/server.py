@@ -279,12 +279,13 @@ def parse_address(text):
 
 class Nginx(Process):
     """nginx on a free port; `locations` is the inside of its server {},
-    `outside` goes beside it (upstreams). Waits until it accepts."""
+    `outside` goes beside it (upstreams). Or `site`, whole, in which
+    127.0.0.1:PORT is where it listens. Waits until it accepts."""
 
     PROGRAM = shutil.which("nginx", path=os.environ.get("PATH", "")
                            + ":/usr/sbin:/usr/local/sbin")
 
-    def __init__(self, locations, outside=""):
+    def __init__(self, locations="", outside="", site=None):
         d = tmpdir()
         os.chmod(d, 0o755)
         self.address = ("127.0.0.1", free_port())
@@ -293,18 +294,19 @@ class Nginx(Process):
         user = "user root;" if os.getuid() == 0 else ""
         temps = "".join("%s_temp_path %s/%s;\n" % (n, d, n) for n in (
             "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        if site is None:
+            site = ("%s\nserver { listen 127.0.0.1:PORT; "
+                    "server_name localhost;\n%s\n}" % (outside, locations))
         with open(d + "/nginx.conf", "w") as f:
             f.write("""%s
 daemon off; worker_processes 1; pid %s/pid; error_log stderr warn;
 events { worker_connections 512; }
 http {
 %saccess_log off; client_max_body_size 0; default_type text/plain;
-%s
-server { listen 127.0.0.1:%d; server_name localhost;
+types { text/css css; }
 %s
 }
-}
-""" % (user, d, temps, outside, self.address[1], locations))
+""" % (user, d, temps, site.replace("PORT", str(self.address[1]))))
         super().__init__([self.PROGRAM, "-p", d, "-c", d + "/nginx.conf",
                           "-e", "stderr"])
         if not wait_for(self.accepts):

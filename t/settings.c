@@ -346,7 +346,7 @@ static void
 test_table(void)
 {
 	struct settings *s = settings_new();
-	char *help = print_help(), *printed = print_config(s, false);
+	char *help = print_help(), *printed = print_config(s, NULL);
 	size_t i, longest = 0, n;
 	const char *p;
 

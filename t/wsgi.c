@@ -310,7 +310,8 @@ test_environ(void)
 	echo_is("SERVER_SOFTWARE,wsgi.file_wrapper,a",
 	    "'gangway/test'|<class 'gangway.FileWrapper'>|None");
 	echo_is("gangway.host,gangway.settings", "'fastcgi'|"
-	    "(('threads', '4', 'default'), ('raw_env', '[A=...]', 'x.ini:2'))");
+	    "(('threads', '4', 'default', 'in force'), "
+	    "('raw_env', '[A=...]', 'x.ini:2', 'left to the host'))");
 	call_app("echo", "wsgi.url_scheme", NULL);
 	fake.rq.https = true;
 	(void)shim_call(&fake);
@@ -658,8 +659,8 @@ test_confs(void)
 }
 
 static const struct app_setting settings[] = {
-	{ "threads", "4", "default" },
-	{ "raw_env", "[A=...]", "x.ini:2" },
+	{ "threads", "4", "default", "in force" },
+	{ "raw_env", "[A=...]", "x.ini:2", "left to the host" },
 };
 
 int

@@ -1,8 +1,8 @@
 """The first thing to put on a new host: a page that says where it runs.
 
-It shows who started it, the settings in force and where each one came from
-(when gangway serves it), and the request as it arrived. It needs Python 3.9
-and nothing else, and runs under any WSGI server:
+It shows who started it; when gangway serves it, each setting, where its value
+came from, and whether the host heeds it; and the request as it arrived. It
+needs Python 3.9 and nothing else, and runs under any WSGI server:
 
     gangway                     # finds passenger_wsgi.py by itself
     gunicorn passenger_wsgi
@@ -45,7 +45,7 @@ WORTH = ("worker_class", "workers", "threads", "worker_connections", "timeout",
 
 HOSTS = {
     "passenger": "Phusion Passenger",
-    "fastcgi": "a FastCGI web server",
+    "fastcgi": "spawn-fcgi, multiwatch, lighttpd, mod_fcgid or the like",
     "systemd": "systemd (socket activation)",
     "cgi": "a web server, as a CGI program",
     "standalone": "a shell, a container or a service manager",
@@ -72,15 +72,33 @@ def host_of(environ):
 
 def at_once(environ):
     """How many requests this application must expect at the same time."""
-    known = {row[0]: row[1] for row in environ.get("gangway.settings") or ()}
-    if "workers" in known and known.get("worker_class") == "gthread":
-        return "workers: %s, with %s threads each" % (known["workers"],
-                                                      known.get("threads"))
+    rows = environ.get("gangway.settings") or ()
+    known = {row[0]: row[1] for row in rows}
+    if known.get("worker_class") == "gthread":
+        threads = counted(known.get("threads"), "thread")
+        if "workers" not in known or left_to_host(rows, "workers"):
+            return "as many processes as the host starts, %s each" % threads
+        return "%s, %s each" % (counted(known["workers"], "worker"), threads)
     threads = "several threads" if environ.get("wsgi.multithread") \
         else "one thread"
     if environ.get("wsgi.multiprocess"):
         return "several processes, %s each" % threads
     return "one process, " + threads
+
+
+def counted(n, noun):
+    return "%s %s%s" % (n, noun, "" if str(n) == "1" else "s")
+
+
+def standing_of(row):
+    """(what holds, the host's reason) of a row of gangway.settings."""
+    what, _, why = (row[3] if len(row) > 3 else "").partition(": ")
+    return what, why
+
+
+def left_to_host(rows, name):
+    return any(row[0] == name and "the host" in standing_of(row)[0]
+               for row in rows)
 
 
 def masked(name, value):
@@ -187,10 +205,11 @@ def size(n):
 CSS = """
 :root { --bg:#f5f6f8; --card:#fff; --ink:#1c2330; --soft:#626d7f;
   --line:#e4e7ec; --accent:#2457d6; --good:#18794e; --goodbg:#e4f5ec;
+  --warn:#8a4b08; --warnbg:#fdf0d9;
   --mono:ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace; }
 @media (prefers-color-scheme: dark) { :root { --bg:#12151b; --card:#1a1f28;
   --ink:#e6e9ef; --soft:#97a2b4; --line:#2b323e; --accent:#86a8ff;
-  --good:#7fdcae; --goodbg:#15352a; } }
+  --good:#7fdcae; --goodbg:#15352a; --warn:#f5c26b; --warnbg:#3b2d12; } }
 * { box-sizing:border-box }
 body { margin:0; background:var(--bg); color:var(--ink);
   font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",
@@ -220,7 +239,15 @@ th { font:600 .8rem system-ui,"DejaVu Sans",sans-serif; color:var(--soft);
 th,td { padding:.35rem 1.25rem .35rem 0; border-top:1px solid var(--line);
   vertical-align:top; overflow-wrap:anywhere }
 thead th { border-top:0 } td:first-child { white-space:nowrap }
-td:last-child { color:var(--soft); padding-right:0 }
+td:last-child { padding-right:0 } td.from { color:var(--soft) }
+td:nth-child(2) { width:22% }
+td.here { width:36%; color:var(--soft) }
+td.here, .chip { font:.8rem/1.45 system-ui,"Segoe UI",Roboto,"DejaVu Sans",
+  sans-serif }
+.chip { display:inline-block; border-radius:.7rem; padding:0 .55rem;
+  background:var(--bg); color:var(--soft); white-space:nowrap }
+.chip.force { background:var(--goodbg); color:var(--good) }
+.chip.over { background:var(--warnbg); color:var(--warn) }
 details { margin-top:.9rem } summary { cursor:pointer; color:var(--accent) }
 form { display:flex; gap:.6rem; flex-wrap:wrap; align-items:center;
   margin-bottom:.75rem }
@@ -233,7 +260,11 @@ button { background:var(--accent); border-color:var(--accent);
 a { color:var(--accent) } nav a { margin-right:1.1rem; white-space:nowrap }
 @media (max-width:44rem) { .two, .facts {
   grid-template-columns:minmax(0,1fr) } dd { border:0; padding-top:0 }
-  dt { padding-bottom:0 } td:first-child { white-space:normal } }
+  dt { padding-bottom:0 } thead { display:none }
+  table, tbody, tr, td { display:block; width:auto }
+  tr { border-top:1px solid var(--line); padding:.45rem 0 }
+  tr:first-child { border-top:0 } tr td { width:auto }
+  td { border:0; padding:.05rem 0 } td:first-child { font-weight:600 } }
 """
 
 
@@ -250,12 +281,37 @@ def facts(pairs, mono=False):
         for name, value in pairs)
 
 
+CHIPS = {"in force": " force", "overridden by the host": " over"}
+
+
 def table(rows):
-    return ("<table><thead><tr><th>Setting<th>Value<th>From</thead><tbody>"
-            + "".join("<tr><td>%s<td>%s<td>%s" % (
-                esc(name), esc(masked_setting(name, value)) or "\u2014",
-                esc(source)) for name, value, source in rows)
-            + "</tbody></table>")
+    out = ["<table><thead><tr><th>Setting<th>Value<th>From"
+           "<th>Under this host</thead><tbody>"]
+    for row in rows:
+        name, value, source = row[:3]
+        what, why = standing_of(row)
+        here = '<span class="chip%s">%s</span>' % (
+            CHIPS.get(what, ""), esc(what)) if what else ""
+        out.append('<tr><td>%s<td>%s<td class="from">%s<td class="here">%s'
+                   % (esc(name), esc(masked_setting(name, value)) or "\u2014",
+                      esc(source), here + (" " + esc(why) if why else "")))
+    return "".join(out) + "</tbody></table>"
+
+
+def summary(rows):
+    """What the host does with the settings, in a sentence."""
+    kinds = [standing_of(row)[0] for row in rows]
+    left = kinds.count("left to the host")
+    over = kinds.count("overridden by the host")
+    if not any(kinds):
+        return ""
+    if left + over == 0:
+        text = "The host leaves all of them to gangway."
+    else:
+        text = "The host keeps %d of %d to itself%s." % (
+            left + over, len(rows), "" if not over else
+            ", %d of them although somebody gave a value" % over)
+    return '<p class="soft">%s</p>' % esc(text)
 
 
 def settings_section(environ):
@@ -268,9 +324,10 @@ def settings_section(environ):
                    "in force and where it came from."
         return '<section><h2>Settings</h2><p class="soft">%s</p></section>' \
             % esc(note)
-    shown = [row for row in rows if row[2] != "default" or row[0] in WORTH]
+    shown = [row for row in rows if row[2] != "default" or row[0] in WORTH
+             or standing_of(row)[0] == "overridden by the host"]
     rest = [row for row in rows if row not in shown]
-    out = ["<section><h2>Settings</h2>", table(shown)]
+    out = ["<section><h2>Settings</h2>", summary(rows), table(shown)]
     if rest:
         out.append("<details><summary>%d more at their defaults</summary>%s"
                    "</details>" % (len(rest), table(rest)))
@@ -310,7 +367,7 @@ def host_pairs(environ):
     return [
         ("Started by", host_of(environ)),
         ("Server", environ.get("SERVER_SOFTWARE")),
-        ("Address", "%s:%s" % (environ.get("SERVER_NAME"),
+        ("Address", "%s:%s" % (environ.get("SERVER_NAME") or "",
                                environ.get("SERVER_PORT"))),
         ("Concurrency", at_once(environ)),
         ("Process", os.getpid()),

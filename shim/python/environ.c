@@ -201,7 +201,8 @@ base_constants(void)
 	    c->server_software != NULL ? c->server_software : "gangway");
 }
 
-/* ((name, value, source), ...): nobody can change it for another request. */
+/* ((name, value, source, standing), ...): nobody can change it for another
+ * request. */
 static PyObject *
 settings_tuple(void)
 {
@@ -214,11 +215,13 @@ settings_tuple(void)
 		return NULL;
 	for (i = 0; i < c->nsettings; i++) {
 		s = &c->settings[i];
-		one = Py_BuildValue("(NNN)",
+		one = Py_BuildValue("(NNNN)",
 		    PyUnicode_DecodeFSDefault(s->name),
 		    PyUnicode_DecodeFSDefault(s->value != NULL ?
 		    s->value : ""),
-		    PyUnicode_DecodeFSDefault(s->source));
+		    PyUnicode_DecodeFSDefault(s->source),
+		    PyUnicode_DecodeFSDefault(s->standing != NULL ?
+		    s->standing : ""));
 		if (one == NULL) {
 			Py_DECREF(all);
 			return NULL;

@@ -1,11 +1,15 @@
 """/N sleeps N milliseconds and says its pid; /spin/N burns them instead;
-/exit/N ends the process; /segv kills it."""
+/exit/N ends the process; /segv kills it. What begins is noted, by pid and
+path, in the file named by T_CALLS."""
 import ctypes
 import os
 import time
 
 
 def application(environ, start_response):
+    if "T_CALLS" in os.environ:
+        with open(os.environ["T_CALLS"], "a") as f:
+            f.write("%d %s\n" % (os.getpid(), environ["PATH_INFO"]))
     parts = environ["PATH_INFO"].strip("/").split("/")
     ms = int(parts[-1]) if parts[-1].isdigit() else 0
     if parts[0] == "spin":
