@@ -30,7 +30,8 @@ PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
+	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py \
+	t/webhosting.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -216,4 +217,4 @@ prove: all
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
 	$(PROVE) -e '$(SHELL)' $(SH_TESTS:%=$(srcdir)/%) && \
 	$(PROVE) -e /usr/bin/python3 $(PY_TESTS:%=$(srcdir)/%)
-.PHONY: bench check-valgrind fuzz prove soak
+.PHONY: bench check-valgrind fuzz prove soak upload
