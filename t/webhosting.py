@@ -416,7 +416,10 @@ def misfit():
     other = "3.%d" % (sys.version_info[1] + 1)
     os.rename(os.path.join(home, core), os.path.join(home, re.sub(
         r"cpython-\d+", "cpython-" + other.replace(".", ""), core)))
-    shutil.rmtree(os.path.join(home, "bin"))
+    made = os.path.join(home, "made.txt")
+    with open(made) as f:
+        text = f.read().replace(VERSION, other)
+    put(home, made__txt=text)
     return root, other
 
 
@@ -462,6 +465,8 @@ def page_of_passenger(root, other):
     ok(run.stdout.startswith("500 Internal Server Error text/plain"),
        "passenger_wsgi.py: a 500 of plain text", run.stdout + run.stderr)
     names_both(run.stdout, other, "passenger_wsgi.py")
+    ok("needs Python %s, and this host has no /" % other in run.stdout,
+       "passenger_wsgi.py: nor does the program run here", run.stdout)
     ok("here is " + VERSION in run.stderr,
        "passenger_wsgi.py: the host's log has it, too", run.stderr)
 

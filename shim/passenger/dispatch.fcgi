@@ -34,11 +34,11 @@ if [ "$HOW" != exec ]; then
 		become "$py" -m gangway ${APP:+"$APP"}
 	done
 fi
-if [ "$HOW" != inside ]; then
-	for program in gangway/bin/gangway bin/gangway; do
-		"$program" --version >/dev/null 2>&1 </dev/null || continue
-		become "$program" ${APP:+"$APP"}
-	done
+program=gangway/bin/gangway
+library=$(sed -n 's/^program-library //p' gangway/made.txt)
+if [ "$HOW" != inside ] && [ -d "${VIRTUAL_ENV-$library}" ] &&
+    "$program" --version >/dev/null 2>&1 </dev/null; then
+	exec "$program" ${APP:+"$APP"}
 fi
 
 # Nothing fits. Any Python can say so on a page.

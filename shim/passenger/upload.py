@@ -253,13 +253,15 @@ def put_server(home, program, cores):
                  pythons=" ".join(versions))
     about["program-glibc"] = glibc_of(inside + alone)
     write(os.path.join(home, "made.txt"), "".join(
-        "%s %s\n" % item for item in sorted(about.items()) if item[1]))
+        "%s %s\n" % item for item in sorted(about.items())))
     return versions
 
 
 def put_program(home, build, have):
     """The program, for hosts whose Python cannot be used from inside."""
     upload = os.path.join(build, "shim", "upload")
+    python = re.search(r'#define PYTHON_PROGRAM "(.*)/bin/(.*)"', read(
+        os.path.join(build, "config.h")))
     program = os.path.join(upload, "gangway")
     module = os.path.join(upload, ".libs", "python.so")
     version = run(program, "--version")
@@ -271,8 +273,12 @@ def put_program(home, build, have):
             home, "lib", "gangway", "python%s.so" % link.group(1))))
     put += [copy_object(libs[soname], os.path.join(home, "lib", soname))
             for soname in sorted(set(libs) - set(have))]
-    return put, {"version": re.search(r"\d[\w.]*", version).group(0),
-                 "program-python": link.group(1) if link else ""}
+    about = {"version": re.search(r"\d[\w.]*", version).group(0)}
+    if link:
+        about["program-python"] = link.group(1)
+        about["program-library"] = os.path.join(
+            python.group(1), "lib", python.group(2))
+    return put, about
 
 
 # --- the doors

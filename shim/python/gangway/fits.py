@@ -12,6 +12,7 @@ import re
 import socket
 import stat
 import struct
+import subprocess
 import sys
 
 HOME = os.path.dirname(os.path.abspath(__file__))
@@ -104,24 +105,46 @@ def advice(what, here, needed):
     return ADVICE[what] % (needed, here)
 
 
-def text(error=None, home=HOME):
-    """The page. error: what the import said, if there was one."""
-    rows = sides(home)
-    misfits = [row[:3] for row in rows if not row[3]]
-    out = ["gangway cannot run this application here.", ""]
+def remedies(home=HOME):
+    """What does not fit, and what to do about it: lines for a page."""
+    out = []
     if not any(name.startswith("_core.") for name in os.listdir(home)):
         out += ["The folder gangway/ has no extension module in it: it was "
                 "not uploaded whole.", ""]
-    for what, here, needed in misfits:
-        out += ["%s: this host has %s, needed is %s." % (what, here, needed),
-                advice(what, here, needed), ""]
-    if rows and not misfits:
-        out += ["Python, machine and C library fit: "
-                + "; ".join("%s %s" % row[:2] for row in rows) + ".", ""]
-    if error is not None and not misfits:
-        out += ["What Python says: %s" % error, ""]
-    out += ["After the repair, upload tmp/restart.txt anew."]
-    return "\n".join(out) + "\n"
+    for what, here, needed, good in sides(home):
+        if not good:
+            out += ["%s: this host has %s, needed is %s."
+                    % (what, here, needed), advice(what, here, needed), ""]
+    return out
+
+
+def text(error=None, home=HOME):
+    """The page. error: what the import said, if there was one."""
+    found = remedies(home)
+    if not found:
+        found = ["Python, machine and C library fit: " + "; ".join(
+            "%s %s" % row[:2] for row in sides(home)) + ".", ""]
+        if error is not None:
+            found += ["What Python says: %s" % error, ""]
+    return "\n".join(["gangway cannot run this application here.", ""] +
+                     found + ["After the repair, upload tmp/restart.txt "
+                              "anew."]) + "\n"
+
+
+def program(home=HOME):
+    """Why the program that was brought along cannot be used, or ""."""
+    noted, path = made(home), os.path.join(home, "bin", "gangway")
+    library = noted.get("program-library", "")
+    if library and not os.path.isdir(library):
+        return "the program gangway needs Python %s, and this host has no " \
+            "%s" % (noted.get("program-python"), library)
+    try:
+        p = subprocess.Popen([path, "--version"], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT)
+        said = p.communicate()[0].decode("utf-8", "replace").strip()
+    except OSError as e:
+        return "%s: %s" % (path, e.strerror)
+    return "" if p.returncode == 0 else said or "%s does not run" % path
 
 
 # --- those who want to know
