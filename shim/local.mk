@@ -26,9 +26,13 @@ shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
 EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
 
-# What deploy.sh webhosting puts together with an application.
-EXTRA_DIST += shim/passenger/dispatch.fcgi shim/passenger/gangway.ini \
-	shim/passenger/htaccess shim/passenger/upload.py \
+# What people copy to a host, and what deploy.sh webhosting adds to it.
+dist_pkgdata_DATA = %D%/passenger/passenger_wsgi.py \
+	%D%/passenger/Passengerfile.json \
+	%D%/passenger/Passengerfile.port.json \
+	%D%/passenger/htaccess
+dist_pkgdata_SCRIPTS = %D%/passenger/dispatch.fcgi
+EXTRA_DIST += shim/passenger/gangway.ini shim/passenger/upload.py \
 	shim/passenger/upload.txt
 if PYTHON
 # The shim once, for its two uses: a module that the program loads (linked

@@ -281,7 +281,8 @@ fill_request(struct request *rq, const struct wire_config *c,
 		if (h->chunked && str_is_nocase(h->headers[i].name,
 		    "transfer-encoding"))
 			continue;
-		if (c->passenger != NULL && is_passengers(h->headers[i].name))
+		if (c->passenger != NULL &&
+		    is_passengers(h->headers[i].name))
 			continue;
 		if (field_var(rq, from, &seen, &h->headers[i]) == -1) {
 			*no = (struct http_refusal){ 431, "too many headers" };

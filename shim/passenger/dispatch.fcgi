@@ -34,9 +34,10 @@ if [ "$HOW" != exec ]; then
 		become "$py" -m gangway ${APP:+"$APP"}
 	done
 fi
-program=gangway/bin/gangway
-library=$(sed -n 's/^program-library //p' gangway/made.txt)
-if [ "$HOW" != inside ] && [ -d "${VIRTUAL_ENV-$library}" ] &&
+program=$(command -v gangway/bin/gangway || command -v bin/gangway ||
+    command -v gangway)
+library=$(sed -n 's/^program-library //p' gangway/made.txt 2>/dev/null)
+if [ "$HOW" != inside ] && [ -d "${VIRTUAL_ENV-${library:-/}}" ] &&
     "$program" --version >/dev/null 2>&1 </dev/null; then
 	exec "$program" ${APP:+"$APP"}
 fi
