@@ -227,7 +227,7 @@ Options -MultiViews
 class Apache(Process):
     """Apache with Passenger and these sites, accepting when this returns."""
 
-    def __init__(self, *sites, conf=""):
+    def __init__(self, *sites, conf="", before=()):
         self.sites = sites
         self.state = state = public_dir()
         os.makedirs(state + "/instreg")
@@ -244,7 +244,7 @@ class Apache(Process):
             env["LSAN_OPTIONS"] = ("print_suppressions=0:suppressions="
                                    + copy)
         # Its environment reaches the applications: only this.
-        super().__init__(["/usr/bin/env", "-i"]
+        super().__init__([*before, "/usr/bin/env", "-i"]
                          + ["%s=%s" % pair for pair in env.items()]
                          + [APACHE, "-D", "FOREGROUND", "-f",
                             state + "/httpd.conf"], cwd=state)
@@ -344,10 +344,14 @@ class Apache(Process):
                 self.state, "instreg"))).stdout
 
     def restart(self):
-        """Apache's graceful restart; a new core when this returns."""
-        old = self.core()
+        """Apache's graceful restart; with new children and a new core when
+        this returns. A second signal before that would end Apache."""
+        def times():
+            return self.log().count("resuming normal operations")
+        wait_for(times, 10 * SLOWER)
+        before = times()
         self.send_signal(signal.SIGUSR1)
-        return wait_for(lambda: self.core() not in (None, old), 20 * SLOWER)
+        return wait_for(lambda: times() > before, 20 * SLOWER)
 
     def stop(self, sig=signal.SIGTERM, seconds=30):
         """End it; its exit status, None when something had to be killed."""
