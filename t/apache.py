@@ -33,17 +33,18 @@ IS_ROOT = os.getuid() == 0
 USER = pwd.getpwnam("nobody") if IS_ROOT else pwd.getpwuid(os.getuid())
 GROUP = grp.getgrgid(USER.pw_gid).gr_name
 
-# How an application gets on board; "stock" is Passenger's own loader.
+# How an application gets on board. "A http" is "A exec" with the protocol
+# that C has; "stock" is Passenger's own loader.
 DOORS = ("A exec", "A inside", "B", "C", "D")
 
 
 def missing():
     """Why there can be no Apache with Passenger here, or None."""
     for path, package in ((APACHE, "apache2"),
-                          (MODULES % "mpm_event", "apache2-bin"),
+                          (MODULES % "mpm_event", "apache2"),
                           (MODULES % "passenger", "libapache2-mod-passenger"),
-                          ("/usr/bin/passenger-config", "passenger"),
-                          (ROOT, "libapache2-mod-passenger")):
+                          (ROOT, "passenger"),
+                          ("/usr/bin/passenger-config", "passenger")):
         if not os.path.exists(path):
             return "%s is missing (Debian: %s)" % (path, package)
     return None
@@ -144,10 +145,13 @@ def board(door, app, files, settings=None):
     if door == "stock":
         write(folder, "passenger_wsgi.py", own)
         return folder
+    if door == "A http":
+        settings.setdefault("gangway", {})["passenger_protocol"] = "http"
     if door.startswith("A"):
+        how = "inside" if door == "A inside" else "exec"
         with open(SHIM) as f:
             text = f.read()
-        for line, value in (("APP", app), ("HOW", door.split()[1]),
+        for line, value in (("APP", app), ("HOW", how),
                             ("GANGWAY", program)):
             text, n = re.subn("(?m)^%s = .*$" % line,
                               "%s = %r" % (line, value), text)

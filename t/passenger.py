@@ -3,8 +3,8 @@
 
 Flask and Django are put on board by each door (a passenger_wsgi.py that
 takes the process over or stays inside it, a Passengerfile.json with
-Passenger's protocol or with $PORT, gangway in the place of Python) and get
-the same requests. A table of doors and requests ends the output. T_DOORS
+Passenger's protocol or with $PORT, gangway in the place of Python; and once
+with the other protocol, "A http") and get the same requests. A table of doors and requests ends the output. T_DOORS
 may name some of the doors ("A exec,D"), and "stock": Passenger's own
 loader, to check the tests.
 """
@@ -136,7 +136,7 @@ def variables(p):
     with p.http() as c:
         e = environ(c.get("/echo/x"))
         port = str(c.sock.getsockname()[1])
-    if p.door == "C":       # its protocol has no port of the client's
+    if p.door in ("C", "A http"):   # its protocol has no port of the client's
         port = e.get("REMOTE_PORT")
     names = ("wsgi.url_scheme", "wsgi.run_once", "wsgi.multithread",
              "REMOTE_ADDR", "REMOTE_PORT", "SERVER_PROTOCOL")
@@ -472,7 +472,7 @@ def main():
     if why:
         skip_all(why)
     doors = [d for d in os.environ.get("T_DOORS", "").split(",") if d]
-    doors = doors or DOORS
+    doors = doors or DOORS + ("A http",)
     guard(240)
     apps = []
     for name, (module, *_) in APPS.items():

@@ -248,6 +248,50 @@ def bad_settings(door):
            name + ": the log has the suggestion", text[-2000:])
 
 
+# --- where an application's modules come from
+
+WHERE = """
+def application(environ, start_response):
+    try:
+        import only_here
+        said = only_here.said.encode()
+    except ImportError:
+        said = b"nothing"
+    start_response("200 OK", [("Content-Length", str(len(said)))])
+    return [said]
+"""
+
+
+def modules(door):
+    site = "lib/python%d.%d/site-packages" % sys.version_info[:2]
+    found = "only_here.py"
+    for what, want, files in (
+            ("no folder", b"nothing", {}),
+            ("vendor", b"vendor", {"vendor/" + found: "said = 'vendor'\n"}),
+            ("venv", b"venv", {"venv/%s/%s" % (site, found):
+                               "said = 'venv'\n"}),
+            (".venv", b".venv", {".venv/%s/%s" % (site, found):
+                                 "said = '.venv'\n"})):
+        venv = what if what.endswith("venv") else None
+        if venv:
+            files["%s/pyvenv.cfg" % venv] = (
+                "home = /usr/bin\ninclude-system-site-packages = false\n")
+        with Aboard(door, ("where:application", []),
+                    extra=dict(files, **{"where.py": WHERE})) as a:
+            is_(a.get("/").body, want, "%s, modules: %s" % (door, what))
+
+
+def itself(door):
+    """The startup file names itself as the application."""
+    name = door + ", itself as the application"
+    with Aboard(door, ("passenger_wsgi:application", [])) as a:
+        is_(a.get("/").status, 500, name + ": 500")
+        text = a.read("tmp/gangway.log") + a.log()
+        ok("ImportError" in text and "passenger_wsgi" in text,
+           name + ": says why", text[-3000:])
+        ok(len(a.applications()) <= 1, name + ": does not go round")
+
+
 # --- the password
 
 KEEP_PASSWORD = """import os
@@ -395,6 +439,7 @@ def main():
             (production, DOORS), (development, ("A exec", "A inside", "B",
                                                 "D")),
             (bad_settings, ("A exec", "A inside", "B")),
+            (modules, BOTH), (itself, BOTH),
             (password, BOTH), (no_pool, ("A exec", "C")),
             (worker_dies, BOTH), (left_alone, BOTH)):
         if not wanted or what.__name__ in wanted:
