@@ -6,7 +6,7 @@ set -euo pipefail
 top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 
 build_packages=(autoconf automake libtool autoconf-archive pkg-config gcc
-	make libc6-dev libfcgi-dev libinih-dev libbsd-dev libuv1-dev
+	make libc6-dev libfcgi-dev libinih-dev libbsd-dev libjansson-dev libuv1-dev
 	node-llhttp libpython3-dev python3)
 test_packages=(apache2 curl gunicorn libapache2-mod-passenger libcap2-bin
 	libfcgi-bin mandoc nginx-light passenger perl procps python3-django

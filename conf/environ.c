@@ -133,7 +133,9 @@ apply_variable(struct settings *s, const char *var, const char *rest,
 		settings_from(s, ours ? RANK_GANGWAY : RANK_GUNICORN);
 		return apply(s, id, name, value, why);
 	}
-	if (ours && strcmp(low, "libdir") != 0)
+	/* LIBDIR is fcgi/kind.c's, the others shim/passenger's. */
+	if (ours && strcmp(low, "libdir") != 0 && strcmp(low, "bin") != 0 &&
+	    strcmp(low, "boarded") != 0)
 		note_unknown(notes, name, low);
 	return 0;
 }

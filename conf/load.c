@@ -351,6 +351,13 @@ find_app(struct loading *l)
 		/* None, said by somebody, is outranked by what is here */
 		app = APP_DEFAULT;
 	}
+	if (app == NULL && l->in->app != NULL) {
+		settings_from(l->s, RANK_DEFAULT);
+		if (settings_set(l->s, SET_wsgi_app, l->in->app,
+		    "the host's word", NULL) == -1)
+			return no_memory(l);
+		app = l->in->app;
+	}
 	if (app == NULL && settings_bool(l->s, SET_print_config))
 		return 0;
 	if (app == NULL)

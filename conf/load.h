@@ -25,6 +25,8 @@ struct load_input {
 	 * is the current one. Relative paths count from there. */
 	const char	*cwd;
 	bool		 hosted;	/* somebody else manages processes */
+	const char	*app;		/* what the host says is to be run
+					   where nobody else does; NULL */
 	/* At a reload, what is in use: variables that it has set and that
 	 * are gone from the file get their first value again. NULL. */
 	const struct load_result *before;

@@ -11,7 +11,7 @@
 #include "fcgi/net.h"
 #include "fcgi/queue.h"
 #include "fcgi/wire/fastcgi.h"
-#include "fcgi/wire/http.h"
+#include "fcgi/wire/passenger.h"
 
 struct connection;
 
@@ -66,5 +66,12 @@ struct connection {
 	bool			 in_todo;	/* under net->todo_lock */
 	struct connection	*next_todo;
 };
+
+/* Records, and several requests at once; else HTTP or its like. */
+static inline bool
+conn_fastcgi(const struct connection *c)
+{
+	return c->listener->protocol == PROTOCOL_FASTCGI;
+}
 
 #endif

@@ -60,7 +60,7 @@ connection_cut(struct connection *c)
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->net->nconns--;
 	buffer_free(&c->in);
-	if (c->listener->protocol == PROTOCOL_FASTCGI) {
+	if (conn_fastcgi(c)) {
 		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
 		free(c->session.fastcgi);
 		c->session.fastcgi = NULL;
@@ -126,7 +126,7 @@ on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
 	char *p;
 
 	(void)want;
-	if (c->in.n == 0 && c->listener->protocol == PROTOCOL_HTTP &&
+	if (c->in.n == 0 && !conn_fastcgi(c) &&
 	    (p = http_space(&c->session.http, &room)) != NULL)
 		*b = uv_buf_init(p, (unsigned int)room);
 	else
@@ -142,13 +142,13 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	log_warning("Invalid request from ip=%s: %s",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
 	read_stop(c);
-	if (c->listener->protocol == PROTOCOL_HTTP && c->active == NULL) {
+	if (!conn_fastcgi(c) && c->active == NULL) {
 		n = http_error_page(page, sizeof(page), no->status, no->why);
 		sink_raw(c, page, n);
 		(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
 		c->stopped = false;
 	}
-	finish(c, c->listener->protocol == PROTOCOL_HTTP);
+	finish(c, !conn_fastcgi(c));
 }
 
 static void
@@ -212,8 +212,13 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 	struct http_session *s = &c->session.http;
 	struct request *rq;
 
-	switch (http_feed(s, &c->net->wire, &c->peer, &c->net->pool, p, n,
+	switch ((c->listener->protocol == PROTOCOL_SESSION ? passenger_feed :
+	    http_feed)(s, &c->net->wire, &c->peer, &c->net->pool, p, n,
 	    c->scanned, used)) {
+	case SESSION_SEND:
+		sink_raw(c, PASSENGER_PONG, strlen(PASSENGER_PONG));
+		finish(c, false);
+		return false;
 	case SESSION_CONTINUE:
 		sink_raw(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 		return true;
@@ -300,8 +305,8 @@ static bool
 step(struct connection *c, char *p, size_t n, size_t *used)
 {
 	*used = 0;
-	return c->listener->protocol == PROTOCOL_HTTP ?
-	    step_http(c, p, n, used) : step_fastcgi(c, p, n, used);
+	return conn_fastcgi(c) ? step_fastcgi(c, p, n, used) :
+	    step_http(c, p, n, used);
 }
 
 /* May bytes be understood now, or must they wait for the response? */
@@ -309,7 +314,7 @@ static bool
 attentive(const struct connection *c)
 {
 	return !uv_is_closing(&c->uv.handle) && !c->close_after &&
-	    (c->listener->protocol == PROTOCOL_FASTCGI || c->active == NULL);
+	    (conn_fastcgi(c) || c->active == NULL);
 }
 
 static void
@@ -319,7 +324,7 @@ settle(struct connection *c)
 
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
-	if (c->listener->protocol == PROTOCOL_HTTP)
+	if (!conn_fastcgi(c))
 		body = c->session.http.rq != NULL;
 	else
 		body = c->session.fastcgi->nopen > 0;
@@ -413,7 +418,7 @@ at_eof(struct connection *c)
 		connection_cut(c);
 		return;
 	}
-	if (c->listener->protocol == PROTOCOL_FASTCGI) {
+	if (conn_fastcgi(c)) {
 		for (rq = c->active; rq != NULL; rq = rq->sibling)
 			rq->gone = true;
 		sink_break(c);
@@ -529,7 +534,7 @@ connection_done(struct request *rq)
 		release(c);
 		return;
 	}
-	if (c->listener->protocol == PROTOCOL_FASTCGI)
+	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
 	if (abandoned) {		/* it was answered for */
 		if (c->close_after)
@@ -538,7 +543,7 @@ connection_done(struct request *rq)
 			settle(c);
 		return;
 	}
-	if (cut && c->listener->protocol == PROTOCOL_FASTCGI) {
+	if (cut && conn_fastcgi(c)) {
 		connection_cut(c);	/* the only way to say "not whole" */
 		return;
 	}
@@ -559,7 +564,7 @@ bool
 connection_recall(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool fastcgi = c->listener->protocol == PROTOCOL_FASTCGI;
+	bool fastcgi = conn_fastcgi(c);
 	struct buffer in = { 0 };
 	struct request *other;
 
@@ -568,7 +573,8 @@ connection_recall(struct request *rq)
 	for (other = c->active; other != NULL; other = other->sibling)
 		if (atomic_load(&other->state) != REQUEST_QUEUED)
 			return false;
-	if ((fastcgi ? again_fastcgi : again_http)(&in, rq,
+	if ((fastcgi ? again_fastcgi : c->listener->protocol ==
+	    PROTOCOL_SESSION ? again_passenger : again_http)(&in, rq,
 	    HANDOFF_BYTES) == -1 ||
 	    buffer_add(&in, c->in.p, c->in.n, HANDOFF_BYTES) == -1) {
 		buffer_free(&in);
@@ -626,13 +632,13 @@ connection_abandon(struct request *rq, int status)
 		connection_cut(c);
 		return true;
 	}
-	if (c->listener->protocol == PROTOCOL_HTTP)
+	if (!conn_fastcgi(c))
 		sink_raw(c, page, http_error_page(page, sizeof(page), status,
 		    why));
 	else
 		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
 		    status, why));
-	if (c->listener->protocol == PROTOCOL_HTTP || !rq->keep) {
+	if (!conn_fastcgi(c) || !rq->keep) {
 		c->close_after = true;
 		if (!sink_pending(c))
 			connection_cut(c);

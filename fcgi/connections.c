@@ -26,7 +26,9 @@ set_peer(struct connection *c, const struct sockaddr *sa)
 
 	p->server_name = str_of(c->listener->server_name);
 	p->server_port = str_of(c->listener->server_port);
-	p->trusted = trust_has(c->net->trust, sa);
+	/* Who may connect is Passenger; what it passes on is its clients'. */
+	p->trusted = c->net->wire.passenger == NULL &&
+	    trust_has(c->net->trust, sa);
 	if (sa->sa_family == AF_INET) {
 		(void)inet_ntop(AF_INET, &in->sin_addr, p->addr,
 		    sizeof(p->addr));
@@ -80,8 +82,10 @@ connections_open(struct net *net, const struct listener *l, int fd,
 	}
 	set_peer(c, sa);
 	net->nconns++;
-	c->in_list = NET_HEAD;
-	TAILQ_INSERT_TAIL(&net->list[NET_HEAD], c, entry);
+	/* A pooled one that a worker has given away: it may stay idle. */
+	c->in_list = n == 0 && l->protocol == PROTOCOL_SESSION ? NET_IDLE :
+	    NET_HEAD;
+	TAILQ_INSERT_TAIL(&net->list[c->in_list], c, entry);
 	c->since_ms = uv_now(&net->loop);
 	connection_start(c, in, n);
 }
@@ -153,7 +157,8 @@ void
 connections_tick(struct net *net)
 {
 	expire_readers(net);
-	expire(net, NET_IDLE, net->closing ? 1000 : net->keepalive_ms, NULL);
+	expire(net, NET_IDLE, net->closing ? net->closing_ms :
+	    net->keepalive_ms, NULL);
 	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
 	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");
 	expire(net, NET_SENDING, NET_SEND_MS, "the client takes no more");

@@ -15,6 +15,7 @@ struct app_config;
 struct app_kind;
 struct generation;
 struct listeners;
+struct passenger_terms;
 struct scoreboard;
 struct settings;
 
@@ -28,6 +29,11 @@ struct manager_config {
 	bool			 loaded;	/* preload done here */
 	bool			 usr1_leaves;	/* fd 0 is the socket: as
 						   libfcgi's programs do */
+	int			 leash;		/* its end stops us; 0: none */
+	const struct passenger_terms *passenger;	/* NULL: another host */
+	/* The first worker serves; NULL: nobody waits for that. False: stop,
+	 * the reason is logged. */
+	bool			(*ready)(void *arg);
 	/* Read all sources again; NULL with the reason logged. */
 	struct settings		*(*reload)(void *arg);
 	void			*arg;

@@ -111,7 +111,7 @@ handoff_able(struct connection *c)
 	    c->in.n > HANDOFF_BYTES || sink_pending(c) || sink_broken(c) ||
 	    uv_is_closing(&c->uv.handle))
 		return false;
-	if (c->listener->protocol == PROTOCOL_HTTP)
+	if (!conn_fastcgi(c))
 		return c->session.http.rq == NULL;
 	return c->session.fastcgi->nopen == 0 &&
 	    !c->session.fastcgi->in_record;

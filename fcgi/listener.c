@@ -129,7 +129,8 @@ fd_add(struct listener *l, int fd)
 static int
 describe(struct listener *l)
 {
-	const char *fcgi = l->protocol == PROTOCOL_FASTCGI ? "fcgi" : "";
+	const char *fcgi = l->protocol == PROTOCOL_FASTCGI ? "fcgi" :
+	    l->protocol == PROTOCOL_SESSION ? "session" : "";
 	union anyaddr a = { .ss = { 0 } };
 	socklen_t len = sizeof(a);
 	char host[NI_MAXHOST], port[NI_MAXSERV];

@@ -15,7 +15,10 @@
 
 struct settings;
 
-enum protocol { PROTOCOL_HTTP, PROTOCOL_FASTCGI };
+enum protocol {
+	PROTOCOL_HTTP, PROTOCOL_FASTCGI,
+	PROTOCOL_SESSION	/* Passenger's */
+};
 
 struct listener {
 	char		*name;		/* for people: http://127.0.0.1:8000 */

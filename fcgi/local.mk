@@ -39,10 +39,12 @@ fcgi_librequest_la_SOURCES = \
 	%D%/wire/cgi.c %D%/wire/cgi.h \
 	%D%/wire/fastcgi.c %D%/wire/fastcgi.h \
 	%D%/wire/http.c %D%/wire/http.h \
+	%D%/wire/passenger.c %D%/wire/passenger.h \
 	%D%/wire/session.h
 
 fcgi_libserver_la_SOURCES = \
 	%D%/acceptor.c %D%/acceptor.h \
+	%D%/board.c %D%/board.h \
 	%D%/conn.h %D%/connection.c %D%/connection.h \
 	%D%/connections.c %D%/connections.h \
 	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
@@ -60,7 +62,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/worker.c %D%/worker.h
 fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la \
-	fcgi/libwire.la shim/libnative.la $(UV_LIBS)
+	fcgi/libwire.la shim/libnative.la shim/libpassenger.la $(UV_LIBS)
 
 bin_PROGRAMS += gangway
 gangway_SOURCES = %D%/main.c

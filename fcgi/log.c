@@ -12,7 +12,10 @@
 #include "fcgi/log.h"
 #include "fcgi/logfile.h"
 
-enum { LOG_TEXT_MAX = 256 * 1024 };	/* of a traceback, before escaping */
+enum {
+	LOG_TEXT_MAX = 256 * 1024,	/* of a traceback, before escaping */
+	LOG_COPY_MAX = 128 * 1024
+};
 
 static const struct {
 	const char	*name;
@@ -30,6 +33,27 @@ static struct logfile file = { .fd = STDERR_FILENO };
 static _Atomic int lowest = LOG_LEVEL_INFO;
 static _Atomic bool to_syslog;
 static bool captured;
+static _Atomic int copy_fd = -1;
+static _Atomic size_t copy_left;
+
+void
+log_copy(int fd)
+{
+	copy_left = LOG_COPY_MAX;
+	copy_fd = fd;
+}
+
+/* Whole or not at all; who cannot have it goes without. */
+void
+log_copied(const char *p, size_t n)
+{
+	int fd = copy_fd;
+
+	if (fd == -1 || n > copy_left)
+		return;
+	copy_left -= n;
+	(void)!write(fd, p, n);
+}
 
 /* As in gunicorn an unknown name is "info". */
 static enum log_level
@@ -115,7 +139,7 @@ log_vline(enum log_level level, const char *fmt, va_list ap)
 {
 	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
 	int keep = errno, k;
-	size_t n = 0;
+	size_t n = 0, head;
 
 	if (!log_enabled(level))
 		return;
@@ -125,12 +149,15 @@ log_vline(enum log_level level, const char *fmt, va_list ap)
 		k = sizeof(raw) - 1;
 	if (!to_syslog)
 		n = line_begin(line, sizeof(line), level);
+	head = n;
 	n += text_escape(line + n, sizeof(line) - 1 - n, raw, (size_t)k,
 	    false);
 	if (to_syslog)
 		syslog(levels[level].priority, "%.*s", (int)n, line);
 	line[n++] = '\n';
 	logfile_write(&file, line, n);
+	if (level >= LOG_LEVEL_WARNING)
+		log_copied(line + head, n - head);
 	errno = keep;
 }
 
@@ -170,7 +197,7 @@ void
 log_text(enum log_level level, const char *first, const char *p, size_t n)
 {
 	int keep = errno;
-	size_t cap, len;
+	size_t cap, len, head;
 	char *out, *line, *lf;
 
 	if (!log_enabled(level))
@@ -184,7 +211,7 @@ log_text(enum log_level level, const char *first, const char *p, size_t n)
 		errno = keep;
 		return;
 	}
-	len = to_syslog ? 0 : line_begin(out, LOG_LINE_MAX, level);
+	len = head = to_syslog ? 0 : line_begin(out, LOG_LINE_MAX, level);
 	len += text_escape(out + len, LOG_LINE_MAX - 1 - len, first,
 	    strlen(first), false);
 	out[len++] = '\n';
@@ -196,6 +223,8 @@ log_text(enum log_level level, const char *first, const char *p, size_t n)
 			    (int)(lf - line), line);
 		}
 	logfile_write(&file, out, len);
+	if (level >= LOG_LEVEL_WARNING)
+		log_copied(out + head, len - head);
 	free(out);
 	errno = keep;
 }

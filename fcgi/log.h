@@ -23,6 +23,11 @@ enum { LOG_LINE_MAX = 16384 };
  * for "-"). 0, or -1 with errno.
  */
 int	 log_open(const char *path, const char *level, bool capture);
+/* Warnings and worse go to fd too, bare, up to 128 KB; -1: no more. For who
+ * is to be told why there was no start. */
+void	 log_copy(int fd);
+/* Only there: what was said on stderr before there was a log. */
+void	 log_copied(const char *text, size_t);
 /* The error log goes to syslog (daemon.*) instead: for hosts that give
  * stderr away. */
 void	 log_open_syslog(void);

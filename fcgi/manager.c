@@ -30,6 +30,7 @@ enum {
 	PLACES_MIN = 256, PLACES_SPARE = 32,
 	QUICK_MS = 2000,	/* for a stop that is asked for twice */
 	DRAIN_MAX = 16,		/* reads from the bell in a turn */
+	BIRTHS_MAX = 3,		/* a host that waits is told then */
 };
 
 enum stop { STOP_NOT, STOP_GRACEFUL, STOP_QUICK };
@@ -43,6 +44,9 @@ struct manager {
 	int		 status;
 	const char	*reason;	/* of a stop that nobody asked for */
 	char		*pidfile;	/* as created, NULL: none */
+	bool		 told;		/* config->ready() was called */
+	unsigned int	 stillborn;	/* workers that never were ready */
+	int		 leash;		/* 0: none, or it has ended */
 };
 
 /* Signals that are kept for us, in the order in which they are served. */
@@ -343,6 +347,10 @@ reap(struct manager *m)
 		if (booting && !c->ever_ready &&
 		    (code == APP_BOOT || code == APP_LOAD))
 			halt(m, code);
+		/* Somebody waits, and must hear it before patience ends. */
+		else if (booting && !c->ever_ready &&
+		    m->config->ready != NULL && ++m->stillborn == BIRTHS_MAX)
+			halt(m, APP_BOOT);
 	}
 }
 
@@ -464,10 +472,25 @@ signals_give_back(const struct sigaction *before, const sigset_t *mask)
 
 /* --- the loop */
 
+/* Who holds the other end lets go: that is how some hosts say stop. */
+static void
+leash_read(struct manager *m)
+{
+	char buf[512];
+	ssize_t n = read(m->leash, buf, sizeof(buf));
+
+	if (n > 0 || (n == -1 && (errno == EINTR || errno == EAGAIN)))
+		return;
+	m->leash = 0;
+	log_info("The host has let go: stopping");
+	stop_begin(m, STOP_GRACEFUL, SIGTERM);
+}
+
 static void
 wait_for_news(struct manager *m)
 {
-	struct pollfd pfd = { .fd = m->crew.bell, .events = POLLIN };
+	struct pollfd pfd[2] = { { .fd = m->crew.bell, .events = POLLIN },
+	    { .fd = m->leash > 0 ? m->leash : -1, .events = POLLIN } };
 	struct timespec ts, *timeout = NULL;
 	char buf[512];
 	int ms, i;
@@ -477,12 +500,26 @@ wait_for_news(struct manager *m)
 		ts.tv_nsec = (long)(ms % 1000) * 1000000;
 		timeout = &ts;
 	}
-	if (ppoll(&pfd, 1, timeout, m->crew.mask) <= 0)
+	if (ppoll(pfd, 2, timeout, m->crew.mask) <= 0)
 		return;
+	if (pfd[1].revents != 0)
+		leash_read(m);
 	/* Bounded: a worker that rings all the time must not hold us. */
 	for (i = 0; i < DRAIN_MAX &&
 	    read(m->crew.bell, buf, sizeof(buf)) == sizeof(buf); i++)
 		;
+}
+
+static void
+tell_ready(struct manager *m)
+{
+	if (m->told || !m->crew.ever_ready || m->stop != STOP_NOT)
+		return;
+	m->told = true;
+	if (m->config->ready != NULL && !m->config->ready(m->config->arg)) {
+		m->status = EXIT_ERROR;
+		stop_begin(m, STOP_GRACEFUL, SIGTERM);
+	}
 }
 
 static void
@@ -492,6 +529,7 @@ loop(struct manager *m)
 		signals_serve(m);
 		reap(m);
 		crew_tick(&m->crew, m->stop == STOP_NOT);
+		tell_ready(m);
 		if (m->stop == STOP_NOT)
 			reload_step(m);
 		else if (crew_count(&m->crew, 0) == 0)
@@ -530,6 +568,7 @@ manager_start(struct manager *m, struct manager_config *config)
 	size_t places, wanted;
 
 	m->config = config;
+	m->leash = config->leash;
 	m->probe = SLOT_NONE;
 	m->crew.config = config;
 	wanted = (size_t)settings_int(config->settings, SET_workers);

@@ -50,7 +50,8 @@ struct net {
 	struct connections	 list[NET_LISTS];
 	unsigned int		 nconns;
 	unsigned int		 max_conns;	/* worker_connections */
-	unsigned int		 keepalive_ms;	/* 0: none */
+	uint64_t		 keepalive_ms;	/* 0: none */
+	uint64_t		 closing_ms;	/* the same at the full stop */
 	struct request		*fresh, **fresh_end;	/* complete */
 	unsigned long		 nrequests;
 	atomic_bool		 closing;	/* responses say close */

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/app.h"
+#include "fcgi/board.h"
 #include "fcgi/host.h"
 #include "fcgi/kind.h"
 #include "fcgi/listener.h"
@@ -33,6 +35,7 @@ struct program {
 	char			**first_environ;
 	char			*first_cwd;
 	struct host		 host;
+	struct board		*board;		/* Passenger's, or NULL */
 	struct load_result	 load;
 	const struct app_kind	*python;	/* at hand, or NULL */
 	const struct app_kind	*kind;
@@ -44,10 +47,27 @@ struct program {
 };
 
 /* For the first lines, before there is a log. */
+static void __attribute__((format(printf, 1, 2)))
+say(const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n == -1)
+		return;
+	fputs(text, stderr);
+	log_copied(text, (size_t)n);
+	free(text);
+}
+
 static int
 fail(const char *what, const char *why)
 {
-	fprintf(stderr, "Error: %s%s%s\n", what != NULL ? what : "",
+	say("Error: %s%s%s\n", what != NULL ? what : "",
 	    what != NULL ? ": " : "", why != NULL ? why : "out of memory");
 	return 1;
 }
@@ -58,7 +78,7 @@ fail_setting(const struct settings *s, enum setting id)
 {
 	int error = errno;
 
-	fprintf(stderr, "Error: %s (%s): cannot open %s: %s\n",
+	say("Error: %s (%s): cannot open %s: %s\n",
 	    setting_info(id)->name, settings_source(s, id),
 	    settings_string(s, id), strerror(error));
 	return 1;
@@ -176,10 +196,24 @@ load(struct program *p, const struct load_result *before,
 		.environ = p->first_environ, .cwd = p->first_cwd,
 		.hosted = p->host.kind != HOST_STANDALONE &&
 		    p->host.kind != HOST_SYSTEMD,
+		.app = board_app(p->board),
 		.before = before, .evaluate = evaluate, .arg = p,
 	};
 
-	return settings_load(&in, result);
+	if (settings_load(&in, result) == -1)
+		return -1;
+	if (board_settings(p->board, result->settings) == 0)
+		return 0;
+	result->status = fail(NULL, NULL);
+	return -1;
+}
+
+static bool
+ready(void *arg)
+{
+	const struct program *p = arg;
+
+	return board_ready(p->board);
 }
 
 static struct settings *
@@ -251,7 +285,7 @@ say_settings(const struct program *p)
 
 	for (i = 0; i < p->load.nnotes; i++)
 		log_warning("%s", p->load.notes[i]);
-	why = p->load.workers_why;
+	why = p->board == NULL ? p->load.workers_why : NULL;
 	if (why == NULL)
 		why = settings_source(s, SET_workers);
 	if (is_alone(p)) {
@@ -280,6 +314,8 @@ open_listeners(struct program *p)
 	size_t i;
 	int rc = 0;
 
+	if (p->board != NULL)
+		return board_listen(p->board, &p->listeners, s);
 	if (p->host.nfds == 0)
 		rc = listeners_open(&p->listeners, s,
 		    (size_t)settings_int(s, SET_workers), &why);
@@ -346,6 +382,10 @@ serve(struct program *p)
 		return fail(NULL, NULL);
 	m.started = p->started;
 	m.loaded = p->loaded;
+	if (p->board != NULL) {
+		board_manage(p->board, &m);
+		m.ready = ready;
+	}
 	status = manager_run(&m);
 	settings_free(m.settings);
 	return status;
@@ -412,18 +452,19 @@ load_for_host(struct program *p)
 	p->config.host = host_name(p->host.kind);
 	if (p->host.kind == found)
 		return 0;
+	board_done(p->board);
+	p->board = NULL;
 	load_result_done(&p->load);
 	return load(p, NULL, &p->load);
 }
 
 /* A server of our own would listen where nobody asked for one. */
 static int
-not_served(const struct program *p)
+not_served(void)
 {
 	log_critical("started by %s, for which this version has no way to "
 	    "answer yet; where that is wrong, --host says what is right",
-	    p->host.kind == HOST_CGI ? "a web server as a CGI program" :
-	    "Phusion Passenger");
+	    "a web server as a CGI program");
 	return 1;
 }
 
@@ -436,9 +477,10 @@ run(struct program *p)
 	gid_t gid;
 
 	if (load_for_host(p) == -1) {
-		if (p->load.output != NULL)
-			fputs(p->load.output, p->load.status == 0 ? stdout :
-			    stderr);
+		if (p->load.output != NULL && p->load.status == 0)
+			fputs(p->load.output, stdout);
+		else if (p->load.output != NULL)
+			say("%s", p->load.output);
 		return p->load.status;
 	}
 	s = p->load.settings;
@@ -458,8 +500,8 @@ run(struct program *p)
 	if (settings_bool(s, SET_print_config) ||
 	    settings_bool(s, SET_check_config))
 		return check(p);
-	if (p->host.kind == HOST_PASSENGER || p->host.kind == HOST_CGI)
-		return not_served(p);
+	if (p->host.kind == HOST_CGI)
+		return not_served();
 	if (settings_bool(s, SET_daemon) && p->host.kind == HOST_STANDALONE &&
 	    become_daemon(p) == -1)
 		return fail("cannot become a daemon", strerror(errno));
@@ -476,6 +518,9 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 
 	host_detect(&p.host);
 	p.config.host = host_name(p.host.kind);
+	if (p.host.kind == HOST_PASSENGER &&
+	    (p.board = board_new(&p.argc, p.argv)) == NULL)
+		return 1;	/* it has said why */
 	if (!p.inside)
 		enter_venv();
 	p.first_environ = copy_environ();
@@ -484,6 +529,9 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 		(void)fail("the working directory", strerror(errno));
 	else
 		status = run(&p);
+	if (p.board != NULL && status != 0)
+		status = board_failed(p.board, status);
+	board_done(p.board);
 	load_result_done(&p.load);
 	for (i = 0; p.first_environ != NULL && p.first_environ[i] != NULL; i++)
 		free(p.first_environ[i]);

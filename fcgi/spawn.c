@@ -107,6 +107,8 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w)
 		_exit(0);
 	signals_reset(c->mask);
 	close(c->bell);
+	if (c->config->leash > 0)
+		close(c->config->leash);
 	generation_alone(c->all, g);
 	if (w->started && w->kind->after_fork_child != NULL)
 		w->kind->after_fork_child();
@@ -127,6 +129,7 @@ spawn_worker(const struct crew *c, struct generation *g, size_t place,
 		.config = c->config->config, .loaded = c->config->loaded,
 		.started = c->config->started,
 		.max_requests = spawn_limit(g->settings),
+		.passenger = c->config->passenger,
 	};
 	int saved;
 	pid_t pid;

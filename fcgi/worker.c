@@ -26,7 +26,11 @@
 #include "fcgi/trust.h"
 #include "fcgi/worker.h"
 
-enum { PARENT_MS = 250 };	/* how often we look for our manager */
+enum {
+	PARENT_MS = 250,	/* how often we look for our manager */
+	CLOSING_MS = 1000	/* for one more request at the full stop */
+};
+#define NEVER_MS	(UINT64_MAX / 2)
 
 /* A worker while it serves. */
 struct serving {
@@ -276,6 +280,9 @@ wire_settings(struct serving *s)
 	c->secure_headers = settings_list(set, SET_secure_scheme_headers,
 	    &c->nsecure);
 	c->script_name = settings_string(set, SET_script_name);
+	c->passenger = s->w->passenger;
+	if (c->script_name == NULL && c->passenger != NULL)
+		c->script_name = c->passenger->base_uri;
 	c->max_conns = s->net.max_conns;
 	c->max_reqs = s->threads;
 	ips = settings_list(set, SET_forwarded_allow_ips, &n);
@@ -322,8 +329,15 @@ open_net(struct serving *s)
 	net->listeners = s->w->listeners;
 	net->max_conns = (unsigned int)settings_int(s->w->settings,
 	    SET_worker_connections);
-	net->keepalive_ms = 1000 * (unsigned int)settings_int(s->w->settings,
+	net->keepalive_ms = 1000 * (uint64_t)settings_int(s->w->settings,
 	    SET_keepalive);
+	net->closing_ms = CLOSING_MS;
+	if (s->w->passenger != NULL) {
+		/* It takes a pooled one for alive; and it sends nothing any
+		 * more to who is told to stop. */
+		net->keepalive_ms = NEVER_MS;
+		net->closing_ms = 0;
+	}
 	net->handoff = -1;
 	if (wire_settings(s) == -1 || access_settings(s) == -1)
 		return -1;
@@ -365,7 +379,8 @@ worker_app_config(struct app_config *c, const struct settings *s)
 		.host = c->host,
 		.spec = settings_string(s, SET_wsgi_app),
 		.threads = thread_count(s),
-		.multiprocess = settings_int(s, SET_workers) > 1,
+		.multiprocess = settings_int(s, SET_workers) > 1 ||
+		    (c->host != NULL && strcmp(c->host, "passenger") == 0),
 		.pythonpath = settings_list(s, SET_pythonpath, &n),
 		.virtualenv = settings_string(s, SET_virtualenv),
 		.server_software = PACKAGE "/" PACKAGE_VERSION,
@@ -432,6 +447,7 @@ serve(struct serving *s)
 
 	wake = &s->net.wake;
 	atomic_store(&s->place->heartbeat_ms, now_ms());
+	log_copy(-1);
 	atomic_store(&s->place->state, PLACE_READY);
 	scoreboard_ring(s->w->board);
 	return dispatch_run(&d);

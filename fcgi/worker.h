@@ -13,6 +13,7 @@
 struct app_config;
 struct app_kind;
 struct listeners;
+struct passenger_terms;
 struct scoreboard;
 struct settings;
 
@@ -29,6 +30,7 @@ struct worker {
 	bool			 started;	/* kind->start() is done */
 	bool			 usr1_leaves;	/* as libfcgi's programs do */
 	unsigned long		 max_requests;	/* jitter drawn, 0: no limit */
+	const struct passenger_terms *passenger;	/* NULL: another host */
 };
 
 /* What the application is to know of these settings (it points there). The

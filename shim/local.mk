@@ -9,6 +9,14 @@ shim_libnative_la_SOURCES = \
 	%D%/native/streams.c %D%/native/streams.h
 shim_libnative_la_LIBADD  = shim/libcgihead.la $(FCGI_LIBS)
 
+# The host above that wants a handshake.
+noinst_LTLIBRARIES += shim/libpassenger.la
+shim_libpassenger_la_SOURCES = \
+	%D%/passenger/failed.c %D%/passenger/failed.h \
+	%D%/passenger/handshake.c %D%/passenger/handshake.h
+shim_libpassenger_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+shim_libpassenger_la_LIBADD  = $(JANSSON_LIBS) $(BSD_LIBS)
+
 # The example is a check module: built by `make check`, never installed.
 check_LTLIBRARIES += shim/example/native_hello.la
 shim_example_native_hello_la_SOURCES = %D%/example/native_hello.c

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Folders include only what is below them: conf < fcgi < shim. Named
-# exceptions: fcgi/kind.c puts the kinds of application together, and the
-# extension module is the whole program in one object.
+# exceptions: fcgi/kind.c puts the kinds of application together,
+# fcgi/board.c puts Passenger in front of the program, and the extension
+# module is the whole program in one object.
 . "${top_srcdir:=.}/t/tap.sh"
 cd "$top_srcdir" || exit 1
 # uses PATTERN FILE...: the includes of ours that match.
@@ -11,7 +12,8 @@ uses() {
 }
 is "conf includes only conf" "$(uses '(fcgi|shim|t)/' conf/*.[ch])" ""
 is "fcgi never includes shim" "$(uses '(shim|t)/' \
-	$(find fcgi -name '*.[ch]' ! -path fcgi/kind.c))" ""
+	$(find fcgi -name '*.[ch]' ! -path fcgi/kind.c \
+	! -path fcgi/board.c))" ""
 is "shim includes no server header but app.h" "$(grep -nE \
 	'^#include "(conf|fcgi|t)/' $(find shim -name '*.[ch]') |
 	grep -v '"fcgi/app.h"' |

@@ -139,3 +139,31 @@ again_fastcgi(struct buffer *b, struct request *rq, size_t max)
 	b->n = before;
 	return -1;
 }
+
+/* A body that came in chunks goes on with its length. */
+int
+again_passenger(struct buffer *b, struct request *rq, size_t max)
+{
+	static const char name[] = "CONTENT_LENGTH";	/* with its NUL */
+	char value[24];
+	size_t before = b->n, n = rq->params.n, k = 0;
+	uint8_t length[4];
+
+	if (rq->announced == -1 && rq->pub.has_body) {
+		k = (size_t)snprintf(value, sizeof(value), "%llu",
+		    (unsigned long long)rq->pub.body_length) + 1;
+		n += sizeof(name) + k;
+	}
+	length[0] = (uint8_t)(n >> 24);
+	length[1] = (uint8_t)(n >> 16);
+	length[2] = (uint8_t)(n >> 8);
+	length[3] = (uint8_t)n;
+	if (buffer_add(b, length, sizeof(length), max) == 0 &&
+	    buffer_add(b, rq->params.p, rq->params.n, max) == 0 &&
+	    (k == 0 || (buffer_add(b, name, sizeof(name), max) == 0 &&
+	    buffer_add(b, value, k, max) == 0)) &&
+	    add_body(b, rq, max) == 0)
+		return 0;
+	b->n = before;
+	return -1;
+}

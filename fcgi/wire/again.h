@@ -16,5 +16,6 @@
  * the request still whole. */
 int	 again_http(struct buffer *, struct request *, size_t max);
 int	 again_fastcgi(struct buffer *, struct request *, size_t max);
+int	 again_passenger(struct buffer *, struct request *, size_t max);
 
 #endif

@@ -10,14 +10,20 @@ enum { CGI_OURS = 8 };		/* variables that are added where missing */
 /* What is looked for besides the well-known variables. */
 enum {
 	SLOT_FILE = VAR_COUNT, SLOT_SOFTWARE, SLOT_HTTPS, SLOT_SCHEME,
-	SLOT_REDIRECT_URL, SLOT_AUTH, SLOT_REDIRECT_AUTH, SLOT_DROPPED, SLOTS
+	SLOT_REDIRECT_URL, SLOT_AUTH, SLOT_REDIRECT_AUTH, SLOT_CODING,
+	SLOT_DROPPED, SLOTS
 };
+
+typedef ssize_t pair_reader(struct str *name, struct str *value,
+	    const uint8_t *, size_t);
 
 /* A request whose variables are being read, and where they are. */
 struct reader {
 	struct request	*rq;
 	uint64_t	 seen;		/* a bit for each name, roughly */
 	uint16_t	 at[SLOTS];	/* in rq->vars plus 1; 0: absent */
+	bool		 passenger;
+	struct str	 password, coding;	/* theirs, as they came */
 };
 
 static unsigned int
@@ -63,7 +69,7 @@ slot_of(struct str name)
 		return str_is(name, "HTTP_CONTENT_LENGTH") ? SLOT_DROPPED :
 		    VAR_OTHER;
 	case 22:
-		return str_is(name, "HTTP_TRANSFER_ENCODING") ? SLOT_DROPPED :
+		return str_is(name, "HTTP_TRANSFER_ENCODING") ? SLOT_CODING :
 		    VAR_OTHER;
 	case 27:
 		return str_is(name, "REDIRECT_HTTP_AUTHORIZATION") ?
@@ -73,17 +79,22 @@ slot_of(struct str name)
 	}
 }
 
+/* Variables of the server's own configuration may be in lower case, where
+ * none of a client's can be. */
 static bool
-name_ok(struct str name)
+name_ok(const struct reader *r, struct str name)
 {
 	static const bool ok[256] = {
 		['A' ... 'Z'] = true, ['0' ... '9'] = true,
 		['_'] = true, ['-'] = true,
+	}, lower[256] = {
+		['a' ... 'z'] = true,
 	};
 	size_t i;
 
 	for (i = 0; i < name.n; i++)
-		if (!ok[(unsigned char)name.p[i]])
+		if (!ok[(unsigned char)name.p[i]] &&
+		    !(r->passenger && lower[(unsigned char)name.p[i]]))
 			return false;
 	return name.n > 0;
 }
@@ -163,6 +174,9 @@ add_var(struct reader *r, struct str name, struct str value)
 	switch (slot) {
 	case VAR_OTHER:
 		return add_other(r, name, value);
+	case SLOT_CODING:
+		r->coding = value;
+		return 0;
 	case SLOT_DROPPED:
 		return 0;
 	case VAR_CONTENT_TYPE:
@@ -175,9 +189,21 @@ add_var(struct reader *r, struct str name, struct str value)
 	return slot_set(r, slot, name, value);
 }
 
+/* Between Passenger and us only. */
+static bool
+is_private(struct reader *r, struct str name, struct str value)
+{
+	if (!r->passenger || name.n < 10 ||
+	    memcmp(name.p, "PASSENGER_", 10) != 0)
+		return false;
+	if (str_is(name, "PASSENGER_CONNECT_PASSWORD"))
+		r->password = value;
+	return true;
+}
+
 /* Leaves room for what is added afterwards. */
 static int
-read_pairs(struct reader *r, struct http_refusal *no)
+read_pairs(struct reader *r, pair_reader *pair, struct http_refusal *no)
 {
 	const uint8_t *p = (const uint8_t *)r->rq->params.p;
 	size_t n = r->rq->params.n, at = 0;
@@ -185,13 +211,14 @@ read_pairs(struct reader *r, struct http_refusal *no)
 	ssize_t k;
 
 	while (at < n) {
-		if ((k = pair_decode(&name, &value, p + at, n - at)) == -1) {
+		if ((k = pair(&name, &value, p + at, n - at)) == -1) {
 			*no = (struct http_refusal){ 400,
-			    "broken name-value pair in PARAMS" };
+			    "broken name-value pair in the head" };
 			return -1;
 		}
 		at += (size_t)k;
-		if (name_ok(name) && (add_var(r, name, value) == -1 ||
+		if (name_ok(r, name) && !is_private(r, name, value) &&
+		    (add_var(r, name, value) == -1 ||
 		    r->rq->nvars > REQUEST_VARS_MAX - SLOTS)) {
 			*no = (struct http_refusal){ 431,
 			    "too many parameters" };
@@ -272,6 +299,8 @@ fix_paths(struct reader *r, const struct wire_config *c)
 
 	if (c->script_name != NULL)
 		fix_mount(r, str_of(c->script_name), s, i);
+	else if (r->passenger)
+		set_paths(r, s, i);
 	else if (i.n == 0 &&
 	    (starts(slot_value(r, SLOT_FILE), STR("proxy:")) ||
 	    starts(slot_value(r, SLOT_SOFTWARE), STR("nginx"))))
@@ -333,33 +362,120 @@ read_length(struct reader *r, struct http_refusal *no)
 	return 0;
 }
 
+/* All pairs, and room for what is made of them. */
+static int
+read_head(struct reader *r, pair_reader *pair, struct http_refusal *no)
+{
+	struct request *rq = r->rq;
+
+	rq->nvars = 0;
+	if (read_pairs(r, pair, no) == -1 || read_length(r, no) == -1)
+		return -1;
+	if (slot_value(r, VAR_REQUEST_METHOD).n == 0)
+		return http_refuse(no, 400, "no REQUEST_METHOD");
+	rq->head_only = str_is(slot_value(r, VAR_REQUEST_METHOD), "HEAD");
+	if (request_reserve(rq, 2 * rq->params.n + 64) == -1 ||
+	    request_room(rq, CGI_OURS) == -1)
+		return http_refuse(no, 431, "parameters too large");
+	return 0;
+}
+
+static void
+fix_names(struct reader *r, const struct wire_config *c,
+    const struct peer *peer)
+{
+	struct var *v;
+
+	fix_paths(r, c);
+	fix_server(r, peer);
+	if ((v = slot_var(r, VAR_REQUEST_URI)) != NULL)
+		(void)slot_set(r, VAR_RAW_URI, STR("RAW_URI"), v->value);
+	if (r->at[SLOT_AUTH] == 0 && (v = slot_var(r, SLOT_REDIRECT_AUTH)) !=
+	    NULL)
+		(void)slot_set(r, SLOT_AUTH, STR("HTTP_AUTHORIZATION"),
+		    v->value);
+}
+
 int
 cgi_vars(struct request *rq, const struct wire_config *c,
     const struct peer *peer, struct http_refusal *no)
 {
 	struct reader r = { .rq = rq };
-	struct var *v;
 
-	rq->nvars = 0;
-	if (read_pairs(&r, no) == -1 || read_length(&r, no) == -1)
+	if (read_head(&r, pair_decode, no) == -1)
 		return -1;
-	if (slot_value(&r, VAR_REQUEST_METHOD).n == 0) {
-		*no = (struct http_refusal){ 400, "no REQUEST_METHOD" };
+	fix_names(&r, c, peer);
+	return 0;
+}
+
+/* --- Passenger */
+
+static ssize_t
+pair_ended(struct str *name, struct str *value, const uint8_t *p, size_t n)
+{
+	const uint8_t *end, *last;
+
+	if ((end = memchr(p, '\0', n)) == NULL ||
+	    (last = memchr(end + 1, '\0', n - (size_t)(end + 1 - p))) == NULL)
 		return -1;
-	}
-	rq->head_only = str_is(slot_value(&r, VAR_REQUEST_METHOD), "HEAD");
-	if (request_reserve(rq, rq->params.n + 64) == -1 ||
-	    request_room(rq, CGI_OURS) == -1) {
-		*no = (struct http_refusal){ 431, "parameters too large" };
+	*name = (struct str){ (const char *)p, (size_t)(end - p) };
+	*value = (struct str){ (const char *)end + 1,
+	    (size_t)(last - end - 1) };
+	return last + 1 - p;
+}
+
+/* As long for every wrong one. */
+static bool
+password_right(const struct wire_config *c, struct str given)
+{
+	const char *right = c->passenger != NULL ? c->passenger->password :
+	    NULL;
+	unsigned char differ;
+	size_t i, n;
+
+	if (right == NULL)
+		return true;
+	n = strlen(right);
+	differ = n != given.n;
+	for (i = 0; i < n; i++)
+		differ |= (unsigned char)(right[i] ^
+		    (given.n > 0 ? given.p[i % given.n] : 0));
+	return differ == 0;
+}
+
+static int
+decode_path(struct reader *r, struct http_refusal *no)
+{
+	struct var *v = slot_var(r, VAR_PATH_INFO);
+	ssize_t n;
+	char *p;
+
+	if (v == NULL || v->value.n == 0 ||
+	    memchr(v->value.p, '%', v->value.n) == NULL)
+		return 0;
+	p = request_mem(r->rq, v->value.n);
+	if ((n = http_path_decode(p, v->value.p, v->value.n)) == -1)
+		return http_refuse(no, 400, "bad escape in the path");
+	v->value = (struct str){ p, (size_t)n };
+	return 0;
+}
+
+int
+cgi_vars_passenger(struct request *rq, const struct wire_config *c,
+    const struct peer *peer, bool *chunked, struct http_refusal *no)
+{
+	struct reader r = { .rq = rq, .passenger = true };
+
+	if (read_head(&r, pair_ended, no) == -1)
 		return -1;
-	}
-	fix_paths(&r, c);
-	fix_server(&r, peer);
-	if ((v = slot_var(&r, VAR_REQUEST_URI)) != NULL)
-		(void)slot_set(&r, VAR_RAW_URI, STR("RAW_URI"), v->value);
-	if (r.at[SLOT_AUTH] == 0 && (v = slot_var(&r, SLOT_REDIRECT_AUTH)) !=
-	    NULL)
-		(void)slot_set(&r, SLOT_AUTH, STR("HTTP_AUTHORIZATION"),
-		    v->value);
+	if (!password_right(c, r.password))
+		return http_refuse(no, 403,
+		    "the connect password is not there or not right");
+	*chunked = rq->announced == -1 && r.coding.n > 0;
+	if (*chunked && !str_is_nocase(r.coding, "chunked"))
+		return http_refuse(no, 501, "unknown transfer coding");
+	if (decode_path(&r, no) == -1)
+		return -1;
+	fix_names(&r, c, peer);
 	return 0;
 }

@@ -16,4 +16,12 @@
 int	 cgi_vars(struct request *rq, const struct wire_config *,
 	    const struct peer *, struct http_refusal *no);
 
+/*
+ * The same from Passenger's head, which is in rq->params: names and values
+ * that end in NUL. Its path is decoded; its password is compared, and is no
+ * variable. *chunked: the body comes in HTTP's chunks.
+ */
+int	 cgi_vars_passenger(struct request *rq, const struct wire_config *,
+	    const struct peer *, bool *chunked, struct http_refusal *no);
+
 #endif

@@ -129,6 +129,25 @@ join_room(const struct http_head *h)
 	return room;
 }
 
+/* Passenger's own fields, which it lets no client send. */
+static bool
+is_passengers(struct str name)
+{
+	return name.n > 2 && name.p[0] == '!' && name.p[1] == '~';
+}
+
+static struct str
+passengers(const struct http_head *h, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < h->nheaders; i++)
+		if (is_passengers(h->headers[i].name) &&
+		    str_is_nocase(h->headers[i].name, name))
+			return h->headers[i].value;
+	return STR("");
+}
+
 static bool
 is_https(const struct wire_config *c, const struct peer *peer,
     const struct http_head *h, bool *contradict)
@@ -138,6 +157,8 @@ is_https(const struct wire_config *c, const struct peer *peer,
 	size_t i, j, n;
 
 	*contradict = false;
+	if (c->passenger != NULL)
+		return str_is(passengers(h, "!~Passenger-Proto"), "https");
 	if (!peer->trusted)
 		return false;
 	for (i = 0; i < c->nsecure; i++) {
@@ -186,13 +207,19 @@ path_vars(struct request *rq, const struct wire_config *c,
 }
 
 static void
-peer_vars(struct request *rq, const struct peer *peer,
-    const struct http_head *h)
+peer_vars(struct request *rq, const struct wire_config *c,
+    const struct peer *peer, const struct http_head *h)
 {
-	struct str name = peer->server_name, port = peer->server_port;
+	struct str name = peer->server_name, port = peer->server_port,
+	    addr = { peer->addr, peer->addr_n }, real = STR("");
+	bool between = c->passenger != NULL;
 	const char *colon;
 
-	if (peer->unix_socket) {	/* the name is what was asked for */
+	if (between)
+		real = passengers(h, "!~Passenger-Client-Address");
+	if (real.n > 0)
+		addr = real;
+	if (peer->unix_socket || between) {	/* the name is what was asked for */
 		name = h->host.n > 0 ? keep(rq, h->host) : STR("localhost");
 		port = rq->pub.https ? STR("443") : STR("80");
 		if (name.p[0] != '[' && (colon = memrchr(name.p, ':',
@@ -205,8 +232,8 @@ peer_vars(struct request *rq, const struct peer *peer,
 	(void)request_var(rq, VAR_SERVER_NAME, STR("SERVER_NAME"), name);
 	(void)request_var(rq, VAR_SERVER_PORT, STR("SERVER_PORT"), port);
 	(void)request_var(rq, VAR_REMOTE_ADDR, STR("REMOTE_ADDR"),
-	    keep(rq, (struct str){ peer->addr, peer->addr_n }));
-	if (!peer->unix_socket)
+	    keep(rq, addr));
+	if (!peer->unix_socket && !between)
 		(void)request_var(rq, VAR_REMOTE_PORT, STR("REMOTE_PORT"),
 		    keep(rq, (struct str){ peer->port, peer->port_n }));
 }
@@ -247,12 +274,14 @@ fill_request(struct request *rq, const struct wire_config *c,
 	    keep(rq, h->query));
 	(void)request_var(rq, VAR_SERVER_PROTOCOL, STR("SERVER_PROTOCOL"),
 	    h->minor == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1"));
-	peer_vars(rq, peer, h);
+	peer_vars(rq, c, peer, h);
 	from = rq->nvars;
 	for (i = 0; i < h->nheaders; i++) {
 		/* The body's framing ended here: what follows is its bytes. */
 		if (h->chunked && str_is_nocase(h->headers[i].name,
 		    "transfer-encoding"))
+			continue;
+		if (c->passenger != NULL && is_passengers(h->headers[i].name))
 			continue;
 		if (field_var(rq, from, &seen, &h->headers[i]) == -1) {
 			*no = (struct http_refusal){ 431, "too many headers" };
@@ -269,21 +298,22 @@ refuse(struct http_session *s, int status, const char *why)
 	return SESSION_REFUSED;
 }
 
-/* The body is framed; find out whether any of it is still to come. */
-static enum session_event
-start_body(struct http_session *s, const struct wire_config *c,
-    const struct http_head *h)
+enum session_event
+http_body_start(struct http_session *s, const struct wire_config *c,
+    bool chunked, int64_t length)
 {
-	if (!h->chunked && (!h->has_length || h->length == 0))
+	s->rq->pub.has_body = chunked || length >= 0;
+	if (!chunked && length <= 0) {
+		s->rq->pub.body_length = 0;
 		return SESSION_REQUEST;
-	if (h->has_length && c->body_max != 0 && h->length > c->body_max)
+	}
+	if (length > 0 && c->body_max != 0 && (uint64_t)length > c->body_max)
 		return refuse(s, 413, "body larger than limit_request_body");
-	s->expect = h->expect;
-	if (h->chunked)
+	if (chunked)
 		return (s->chunks = http_chunks_new()) == NULL ?
 		    SESSION_MEMORY : SESSION_MORE;
-	s->left = h->length;
-	if (body_expect(&s->rq->body, h->length) == -1)
+	s->left = (uint64_t)length;
+	if (body_expect(&s->rq->body, s->left) == -1)
 		return SESSION_MEMORY;
 	return SESSION_MORE;
 }
@@ -294,6 +324,7 @@ feed_head(struct http_session *s, const struct wire_config *c,
     size_t scanned, size_t *used)
 {
 	struct header headers[HTTP_HEADERS_MAX];
+	enum session_event ev;
 	struct http_head h;
 	size_t skip = 0, size;
 
@@ -321,8 +352,10 @@ feed_head(struct http_session *s, const struct wire_config *c,
 	if (fill_request(s->rq, c, peer, &h, size, &s->no) == -1)
 		return SESSION_REFUSED;
 	*used = skip + size;
-	s->rq->pub.has_body = h.chunked || h.has_length;
-	return start_body(s, c, &h);
+	ev = http_body_start(s, c, h.chunked,
+	    h.has_length ? (int64_t)h.length : -1);
+	s->expect = h.expect && ev == SESSION_MORE;
+	return ev;
 }
 
 static int
@@ -375,6 +408,16 @@ feed_length(struct http_session *s, const char *p, size_t n, size_t *used)
 }
 
 enum session_event
+http_body_feed(struct http_session *s, const struct wire_config *c,
+    const char *p, size_t n, size_t *used)
+{
+	if (n == 0)
+		return SESSION_MORE;
+	return s->chunks != NULL ? feed_chunks(s, c, p, n, used) :
+	    feed_length(s, p, n, used);
+}
+
+enum session_event
 http_feed(struct http_session *s, const struct wire_config *c,
     const struct peer *peer, struct request_pool *pool, char *p, size_t n,
     size_t scanned, size_t *used)
@@ -384,10 +427,6 @@ http_feed(struct http_session *s, const struct wire_config *c,
 	*used = 0;
 	if (s->rq == NULL) {
 		ev = feed_head(s, c, peer, pool, p, n, scanned, used);
-		if (ev == SESSION_REQUEST) {
-			s->rq->pub.body_length = 0;
-			return ev;
-		}
 		if (ev != SESSION_MORE || s->rq == NULL)
 			return ev;
 		if (s->expect && *used == n) {	/* it waits for our word */
@@ -396,11 +435,7 @@ http_feed(struct http_session *s, const struct wire_config *c,
 		}
 		s->expect = false;
 	}
-	if (*used == n)
-		return SESSION_MORE;
-	if (s->chunks != NULL)
-		return feed_chunks(s, c, p + *used, n - *used, used);
-	return feed_length(s, p + *used, n - *used, used);
+	return http_body_feed(s, c, p + *used, n - *used, used);
 }
 
 char *

@@ -32,6 +32,13 @@ enum session_event http_feed(struct http_session *,
 char		*http_space(struct http_session *, size_t *room);
 /* n bytes were read to http_space(). */
 enum session_event http_spaced(struct http_session *, size_t n);
+/* For other heads than HTTP's, which have s->rq filled: how its body comes
+ * (length -1: no length is known), and the bytes of it. */
+enum session_event http_body_start(struct http_session *,
+	    const struct wire_config *, bool chunked, int64_t length);
+enum session_event http_body_feed(struct http_session *,
+	    const struct wire_config *, const char *p, size_t n,
+	    size_t *used);
 void		 http_session_done(struct http_session *,
 		    struct request_pool *);
 

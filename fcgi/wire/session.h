@@ -24,6 +24,12 @@ struct peer {
 	struct str	 server_name, server_port;
 };
 
+/* What was agreed with Phusion Passenger. */
+struct passenger_terms {
+	const char	*password;	/* in every request; NULL: none */
+	const char	*base_uri;	/* HTTP's paths begin so; NULL: no */
+};
+
 /* The settings that the wire needs; one per worker, read-only. */
 struct wire_config {
 	struct http_limits limits;
@@ -33,13 +39,15 @@ struct wire_config {
 	size_t		 nsecure;
 	const char	*script_name;	/* --script-name, NULL: unset */
 	unsigned int	 max_conns, max_reqs;	/* for GET_VALUES */
+	const struct passenger_terms *passenger;	/* NULL: another host */
 };
 
 enum session_event {
 	SESSION_MORE,		/* all used, or the rest is to be kept */
 	SESSION_REQUEST,	/* s->rq is complete; take it */
 	SESSION_CONTINUE,	/* HTTP: the client waits for 100 */
-	SESSION_SEND,		/* FastCGI: s->reply is to be sent */
+	SESSION_SEND,		/* FastCGI: s->reply is to be sent;
+				   Passenger: PASSENGER_PONG, and close */
 	SESSION_ABORT,		/* FastCGI: request s->aborted is given up */
 	SESSION_REFUSED,	/* s->no says why; the connection ends */
 	SESSION_MEMORY		/* out of memory; the connection ends */
