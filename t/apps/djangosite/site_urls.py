@@ -43,7 +43,10 @@ def error(request):
 
 @csrf_exempt
 def echo(request, rest):
-    return JsonResponse(facts.echo(request.environ, request.body))
+    # Django has put text in the place of WSGI's bytes.
+    path = request.environ["PATH_INFO"].encode().decode("latin-1")
+    return JsonResponse(facts.echo(dict(request.environ, PATH_INFO=path),
+                                   request.body))
 
 
 def send(request, n):
