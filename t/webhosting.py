@@ -3,7 +3,12 @@
 
 The zip is unpacked by a user who owns nothing else, and serves the Flask
 application in it with an empty environment: inside a Python, as a program,
-and by dispatch.fcgi under spawn-fcgi and under Apache with mod_fcgid.
+by passenger_wsgi.py under Apache with Passenger, and by dispatch.fcgi under
+spawn-fcgi and under Apache with mod_fcgid.
+
+T_CHROOT=1 does it once more in a system that has Apache, Passenger, Python
+and nothing of ours; T_CHROOT=DIR keeps that system in DIR for the next time.
+It is made by debootstrap from T_MIRROR, in about two minutes.
 """
 import configparser
 import hashlib
@@ -19,6 +24,7 @@ import zipfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from apache import Apache, Site, missing
 from server import (BUILD, TOP, Fcgi, Http, Process, children, free_port,
                     need, python_has, tmpdir, tree, wait_for)
 from tap import attempt, done, guard, is_, ok, skip, skip_all
@@ -289,6 +295,50 @@ def fcgi(address, p):
         and opened()
 
 
+def passenger():
+    """The first answer of all comes through a real Passenger, and so does
+    the page that says why there can be none."""
+    why = missing()
+    if why:
+        skip(why)
+        return
+    exec_root, (odd_root, other) = unpack(ARCHIVE), misfit()
+    path = os.path.join(exec_root, "passenger_wsgi.py")
+    with open(path) as f:
+        text = f.read()
+    put(exec_root, passenger_wsgi__py=text.replace('HOW = "auto"',
+                                                   'HOW = "exec"'))
+    sites = [Site(root, door="A") for root in (ROOT, exec_root, odd_root)]
+    with Apache(*sites) as a:
+        for name, site in zip(("inside", "the program"), sites):
+            with site.http(timeout=60) as c:
+                r = c.get("/")
+                is_((r.status, r.body.decode()),
+                    (200, "boarded with " + os.path.join(site.folder,
+                                                         "vendor")),
+                    "Passenger, %s: the first answer" % name)
+                is_(c.get("/where/a%20b").body, b"|a b|",
+                    "Passenger, %s: a path" % name)
+                is_(c.get("/style.css").body, b"body {}\n",
+                    "Passenger, %s: a file is a file" % name)
+                is_(c.get("/gangway.ini").status, 404,
+                    "Passenger, %s: gangway.ini is not shown" % name)
+            log = os.path.join(site.folder, "tmp", "gangway.log")
+            ok(os.path.exists(log), "Passenger, %s: it has its log" % name)
+        exe = [os.path.basename(os.readlink("/proc/%d/exe" % p))
+               for site in sites[:2] for p in a.applications(site)]
+        ok(exe and "python" in exe[0] and exe[-1] == "gangway",
+           "Passenger: by Python and by the program", exe)
+        with sites[2].http(timeout=60) as c:
+            r = c.get("/")
+            is_((r.status, r["content-type"]),
+                (500, "text/plain; charset=utf-8"),
+                "Passenger, no object: a 500 of plain text")
+            names_both(r.body.decode(), other, "Passenger, no object")
+        ok("needed is " + other in a.log(),
+           "Passenger, no object: Passenger's log has it, too")
+
+
 HTTPD = """
 ServerRoot %(d)s
 ServerName localhost
@@ -529,7 +579,123 @@ def another_python():
        run.stdout + run.stderr)
 
 
-guard(240)
+# --- a system with nothing of ours
+
+# The Debian releases whose Python is looked at: ours, and one of another.
+SUITES = os.environ.get("T_SUITES", "bookworm trixie").split()
+HOST = """
+Listen 127.0.0.1:%(port)d
+<VirtualHost 127.0.0.1:%(port)d>
+    DocumentRoot %(root)s/public
+    <Directory %(root)s/public>
+        AllowOverride All
+        Require all granted
+    </Directory>
+</VirtualHost>
+"""
+BOOT = 'mount -t proc proc "$1/proc" && exec chroot "$@"'
+
+
+def chroot(suite):
+    """A system with Apache, Passenger and Python, or None."""
+    kept = os.environ["T_CHROOT"]
+    root = os.path.join(kept if kept.startswith("/") else tmpdir(), suite)
+    if not os.path.exists(os.path.join(root, "usr/sbin/apache2")):
+        got = subprocess.run(
+            ["debootstrap", "--variant=minbase", "--include="
+             "apache2,libapache2-mod-passenger,python3,passwd", suite, root,
+             os.environ.get("T_MIRROR", "http://deb.debian.org/debian")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        if got.returncode != 0:
+            ok(False, suite + ": debootstrap", got.stdout[-2000:])
+            return None
+    return root
+
+
+def in_chroot(root, *argv, user="root"):
+    return subprocess.run(
+        ["chroot", "--userspec=" + user, root, "env", "-i",
+         "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *argv], text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT)
+
+
+def arrive(root, name):
+    """Upload the zip for a user and unpack it by what is there, which is
+    Python: it forgets the modes. Then do as the README says."""
+    home = "/home/%s" % name
+    shutil.rmtree(root + home, ignore_errors=True)
+    in_chroot(root, "userdel", name)
+    in_chroot(root, "useradd", "--create-home", name)
+    shutil.copy(ARCHIVE, root + home)
+    site = home + "/gangway-webhosting"
+    script = "umask 022 && cd %s && python3 -m zipfile -e " \
+        "gangway-webhosting.zip . && chmod 755 %s/public/dispatch.fcgi " \
+        "%s/gangway/bin/gangway" % (home, site, site)
+    got = in_chroot(root, "sh", "-c", script, user=name)
+    os.chmod(root + home, 0o755)
+    return site if is_((got.returncode, got.stdout), (0, ""),
+                       "%s: unpacked" % name) else None
+
+
+def strange_host(suite):
+    root = chroot(suite)
+    if root is None:
+        return
+    is_(in_chroot(root, "sh", "-c", "command -v gangway; ls /usr/lib/*/"
+                  "libinih* /usr/lib/*/libfcgi* 2>/dev/null").stdout, "",
+         suite + ": there is nothing of ours")
+    version = in_chroot(root, "python3", "-c", "import sys; print('%d.%d' "
+                        "% sys.version_info[:2])").stdout.strip()
+    sites = [(name, free_port(), arrive(root, name))
+             for name in ("inside", "exec")]
+    if not all(site for _, _, site in sites):
+        return
+    path = root + sites[1][2] + "/passenger_wsgi.py"
+    with open(path) as f:
+        text = f.read().replace('HOW = "auto"', 'HOW = "exec"')
+    put(os.path.dirname(path), passenger_wsgi__py=text)
+    put(os.path.join(root, "etc/apache2"), ports__conf="")
+    put(os.path.join(root, "etc/apache2/sites-enabled"), **{
+        "000-default__conf": "".join(HOST % dict(port=port, root=site)
+                                     for _, port, site in sites)})
+    with Process(["unshare", "--mount", "--pid", "--fork", "--kill-child",
+                  "sh", "-c", BOOT, "sh", root, "env", "-i",
+                  "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "apache2ctl", "-D",
+                  "FOREGROUND"], cwd="/") as p:
+        for name, port, site in sites:
+            p.address = ("127.0.0.1", port)
+            r = wait_for(lambda: requester(p)("/"), 60)
+            text = r.body.decode() if r else ""
+            what = "%s, Python %s, %s" % (suite, version, name)
+            if version == VERSION:
+                is_((r and r.status, text),
+                    (200, "boarded with %s/vendor" % site),
+                    what + ": the first answer")
+            elif name == "inside":
+                is_(r and r.status, 500, what + ": a 500")
+                ok("Python: this host has %s" % version in text and
+                   "needed is %s." % VERSION in text,
+                   what + ": names what is there and what is needed", text)
+            else:
+                ok("needs Python %s, and this host has no /" % VERSION
+                   in text, what + ": the program says the same", text)
+
+
+def strange_hosts():
+    why = "T_CHROOT is not set" if "T_CHROOT" not in os.environ else \
+        "only root can make a chroot" if os.getuid() != 0 else \
+        None if shutil.which("debootstrap") else \
+        "debootstrap is missing (Debian: debootstrap)"
+    for suite in SUITES:
+        if why:
+            skip("%s: %s" % (suite, why))
+        else:
+            attempt(strange_host, suite)
+
+
+guard(240 if "T_CHROOT" not in os.environ else 1800)
 ready()
 SITE = flask_site()
 STATUS, SAID, ARCHIVE = make(SITE)
@@ -538,7 +704,7 @@ if not is_(STATUS, 0, "it is made"):
     done()
 ROOT = unpack(ARCHIVE)
 for group in (contents, same_again, which_application, inside, program,
-              spawned, mod_fcgid, probe, wrong_python, old_library,
-              another_python):
+              passenger, spawned, mod_fcgid, probe, wrong_python, old_library,
+              another_python, strange_hosts):
     attempt(group)
 done()
