@@ -50,6 +50,9 @@ def where(rest):
     e = flask.request.environ
     return "%s|%s|%s" % (e["SCRIPT_NAME"], rest,
                          e.get("HTTP_AUTHORIZATION", ""))
+@app.route("/pid")
+def pid():
+    return str(os.getpid())
 application = app
 '''
 
@@ -414,6 +417,16 @@ def mod_fcgid():
             r = get(path)
             ok(r and r.status in (400, 404),
                "mod_fcgid: %s is not shown" % path, r)
+        entry = os.path.join(ROOT, "public", "dispatch.fcgi")
+        old = get("/pid").body
+        shutil.copy2(entry, entry + ".new")
+        if NOBODY:
+            os.chown(entry + ".new", NOBODY["user"], NOBODY["group"])
+        os.replace(entry + ".new", entry)
+        r = get("/pid")
+        ok(r and r.status == 200 and r.body != old,
+           "mod_fcgid: a dispatch.fcgi that is put there anew starts anew",
+           r)
         p.stop()
 
 
@@ -681,6 +694,7 @@ def strange_host(suite):
             else:
                 ok("needs Python %s, and this host has no /" % VERSION
                    in text, what + ": the program says the same", text)
+        p.kill()    # unshare hears no other signal, and takes all with it
 
 
 def strange_hosts():
