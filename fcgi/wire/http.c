@@ -221,7 +221,8 @@ peer_vars(struct request *rq, const struct wire_config *c,
 		real = passengers(h, "!~Passenger-Client-Address");
 	if (real.n > 0)
 		addr = real;
-	if (peer->unix_socket || between) {	/* the name is what was asked for */
+	/* On a socket without a name it is what was asked for. */
+	if (peer->unix_socket || between) {
 		name = h->host.n > 0 ? keep(rq, h->host) : STR("localhost");
 		port = rq->pub.https ? STR("443") : STR("80");
 		if (name.p[0] != '[' && (colon = memrchr(name.p, ':',

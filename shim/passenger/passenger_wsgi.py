@@ -1,8 +1,8 @@
 """This file puts gangway behind Phusion Passenger.
 
 Copy it into your application's folder under the name that the host wants
-(mostly passenger_wsgi.py), and edit the three lines below. Then touch
-tmp/restart.txt.
+(mostly passenger_wsgi.py), and edit the lines below where their defaults
+will not do. Then touch tmp/restart.txt.
 
 If your application lives in a file of that same name, give it another one,
 such as myapp.py, and name it here: APP = "myapp:application".
@@ -61,14 +61,17 @@ def find_inside(venv):
     """The package's main(); an ImportError says why not."""
     import site
     if venv and os.path.realpath(venv) != os.path.realpath(sys.prefix):
-        folder = os.path.join(venv, "lib", "python%d.%d" % sys.version_info[:2],
-                              "site-packages")
+        python = "python%d.%d" % sys.version_info[:2]
+        folder = os.path.join(venv, "lib", python, "site-packages")
         if os.path.isdir(folder):
             before = len(sys.path)
             site.addsitedir(folder)
             # What is installed there goes before what the host has.
             sys.path[:] = sys.path[before:] + sys.path[:before]
-    for folder in (HERE, os.path.join(HERE, "vendor")):
+        else:
+            sys.stderr.write("gangway: %s is not used: this is %s, and it is "
+                             "for another version\n" % (venv, python))
+    for folder in (os.path.join(HERE, "vendor"), HERE):
         if os.path.isdir(folder):
             sys.path.insert(0, folder)
     from gangway import main
