@@ -8,9 +8,10 @@ top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 build_packages=(autoconf automake libtool autoconf-archive pkg-config gcc
 	make libc6-dev libfcgi-dev libinih-dev libbsd-dev libjansson-dev libuv1-dev
 	node-llhttp libpython3-dev python3)
-test_packages=(apache2 curl gunicorn libapache2-mod-passenger libcap2-bin
-	libfcgi-bin mandoc nginx-light passenger perl procps python3-django
-	python3-flask shellcheck spawn-fcgi valgrind wrk)
+test_packages=(apache2 curl gunicorn libapache2-mod-fcgid
+	libapache2-mod-passenger libcap2-bin libfcgi-bin mandoc nginx-light
+	passenger perl procps python3-django python3-flask shellcheck
+	spawn-fcgi unzip valgrind wrk)
 
 start_seconds=30	# how long a start may take
 stop_seconds=40		# graceful_timeout, and some
