@@ -177,6 +177,13 @@ def same_again():
         "made once more it is the same")
     status, said, again = make(SITE, out=out)
     is_((status, digest(again)), (0, digest(ARCHIVE)), "in its own place, too")
+    other = os.path.join(SITE, "vendor", "odd")
+    os.mkdir(other)
+    put(other, **{"a__cpython-36m-x86_64-linux-gnu__so": ""})
+    said = make(SITE)[1]
+    shutil.rmtree(other)
+    ok("vendor/odd has an object for another Python, and none for " + VERSION
+       in said, "a package for another Python is named", said)
     shutil.rmtree(os.path.join(out, "gangway"))
     status, said, _ = make(SITE, out=out)
     ok(status == 1 and "not made by this" in said,
@@ -214,6 +221,39 @@ def which_application():
         "the application, Django's way")
     status, said, _ = make(put(tmpdir(), readme=""))
     ok(status == 1 and "--app" in said, "none at all is said", said)
+
+
+def by_pip():
+    """vendor/ from requirements.txt, where there is none yet."""
+    if not python_has("pip"):
+        skip("pip is missing (Debian: python3-pip)", 5)
+        return
+    folder = put(tmpdir(), app__py="application = 1\n", requirements__txt=(
+        "--no-index\n--find-links wheels\nboarded\n"))
+    os.mkdir(os.path.join(folder, "wheels"))
+    about = "boarded-1.0.dist-info/"
+    with zipfile.ZipFile(os.path.join(
+            folder, "wheels", "boarded-1.0-py3-none-any.whl"), "w") as z:
+        for name, text in (
+                ("boarded.py", "said = 1\n"),
+                (about + "METADATA", "Metadata-Version: 2.1\nName: boarded\n"
+                 "Version: 1.0\n"),
+                (about + "WHEEL", "Wheel-Version: 1.0\nGenerator: by hand\n"
+                 "Root-Is-Purelib: true\nTag: py3-none-any\n"),
+                (about + "RECORD", "")):
+            z.writestr(name, text)
+    status, said, archive = make(folder)
+    is_(status, 0, "requirements.txt: it is made")
+    with zipfile.ZipFile(archive) as z:
+        ok("gangway-webhosting/vendor/boarded.py" in z.namelist(),
+           "requirements.txt: its packages are in vendor/", said)
+    is_(digest(make(folder)[2]), digest(archive),
+        "requirements.txt: made once more it is the same")
+    put(folder, requirements__txt="--no-index\nno-such-thing\n")
+    status, said, archive = make(folder)
+    ok(status == 1 and "no-such-thing" in said and "vendor/" in said,
+       "requirements.txt: what cannot be had is said", said)
+    ok(not os.path.exists(archive), "requirements.txt: and nothing is made")
 
 
 # --- that it runs
@@ -717,7 +757,7 @@ if not is_(STATUS, 0, "it is made"):
     ok(False, "why", SAID)
     done()
 ROOT = unpack(ARCHIVE)
-for group in (contents, same_again, which_application, inside, program,
+for group in (contents, same_again, which_application, by_pip, inside, program,
               passenger, spawned, mod_fcgid, probe, wrong_python, old_library,
               another_python, strange_hosts):
     attempt(group)

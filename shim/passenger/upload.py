@@ -203,6 +203,17 @@ def packages(stage, python):
             % python)
 
 
+def made_for(stage, versions):
+    """Say which packages have objects for other Pythons only."""
+    for where, _, files in os.walk(os.path.join(stage, "vendor")):
+        tags = {m.group(1) for m in (re.match(r".*\.cpython-(\d+)[^.]*\.so$",
+                                              name) for name in files) if m}
+        lacking = [v for v in versions if v.replace(".", "") not in tags]
+        if tags and lacking:
+            say("%s has an object for another Python, and none for %s" % (
+                os.path.relpath(where, stage), ", ".join(lacking)))
+
+
 # --- gangway
 
 def glibc_of(paths):
@@ -401,6 +412,7 @@ def main():
         named = settings(stage, app)
         versions = put_server(os.path.join(stage, "gangway"),
                               args.program, args.core)
+        made_for(stage, versions)
         put_entries(stage, "" if named else app, versions)
         shutil.rmtree(args.out, ignore_errors=True)
         os.rename(stage, args.out)
