@@ -8,9 +8,10 @@ top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 build_packages=(autoconf automake libtool autoconf-archive pkg-config gcc
 	make libc6-dev libfcgi-dev libinih-dev libbsd-dev libjansson-dev libuv1-dev
 	node-llhttp libpython3-dev python3)
-test_packages=(curl gunicorn libapache2-mod-fcgid libcap2-bin libfcgi-bin
-	lighttpd mandoc multiwatch nginx-light perl procps python3-django
-	python3-flask shellcheck spawn-fcgi valgrind wrk)
+test_packages=(apache2 curl gunicorn libapache2-mod-fcgid
+	libapache2-mod-passenger libcap2-bin libfcgi-bin lighttpd mandoc
+	multiwatch nginx-light passenger perl procps python3-django
+	python3-flask shellcheck spawn-fcgi unzip valgrind wrk)
 
 start_seconds=30	# how long a start may take
 stop_seconds=40		# graceful_timeout, and some
@@ -18,6 +19,8 @@ stop_seconds=40		# graceful_timeout, and some
 usage() {
 	cat <<-'END'
 	usage: deploy.sh [local [APPDIR] [OPTION...] [FLAG...]]
+	       deploy.sh webhosting [APPDIR] [--app MODULE:NAME]
+	           [--python PROGRAM]... [--output DIR] [--yes]
 	       deploy.sh check [--sanitize] [--yes]
 	       deploy.sh help
 
@@ -27,6 +30,14 @@ usage() {
 	        --daemon  in the background: APPDIR/tmp/gangway.pid, gangway.log
 	        --stop    stop what --daemon started
 	        --yes     install missing packages without asking
+	webhosting  make gangway-webhosting.zip, and the folder of that
+	        name, for a host that takes nothing but uploads: the
+	        application in APPDIR with its packages, and gangway for each
+	        Python here whose headers are installed.
+	        --app     what to run, if it is not found or not named in
+	                  gangway.ini
+	        --python  for this Python, and no other but those named so
+	        --output  where to put them, by default here
 	check   install what the tests need, build, and run them all
 	        --sanitize  with AddressSanitizer and UBSan, in a second build
 	END
@@ -126,16 +137,18 @@ build_dir() {
 	fi
 }
 
-build() {	# DIR CONFIGURE-FLAG...
+build() {	# DIR TARGETS CONFIGURE-FLAG...
 	local dir=$1 jobs
-	shift
+	local -a targets
+	read -r -a targets <<<"$2"
+	shift 2
 	jobs=$(nproc 2>/dev/null || echo 2)
 	mkdir -p "$dir" || return
 	[ "$top/configure" -nt "$top/configure.ac" ] || "$top/autogen.sh" ||
 	    return
 	cd "$dir" || return
 	[ -e Makefile ] || "$top/configure" "$@" || return
-	make -j"$jobs"
+	make -j"$jobs" "${targets[@]}"
 }
 
 # The same without its talk, which is shown only when it fails.
@@ -143,7 +156,7 @@ build_quietly() {
 	local dir=$1 log
 	mkdir -p "$dir"
 	log=$dir/deploy.log
-	[ -x "$dir/gangway" ] || say "building, this takes a minute ($log)"
+	[ -e "$dir/Makefile" ] || say "building, this takes a minute ($log)"
 	if ! (build "$@") >"$log" 2>&1 </dev/null; then
 		tail -n 30 "$log" >&2
 		die "the build failed; all of it is in $log"
@@ -324,7 +337,7 @@ local_main() {
 	fi
 
 	install_packages "${build_packages[@]}"
-	build_quietly "$(build_dir '')"
+	build_quietly "$(build_dir '')" all
 	gangway=$(build_dir '')/gangway
 	cd "$dir"
 	address=$(bind_of ${flags[@]+"${flags[@]}"})
@@ -341,6 +354,82 @@ local_main() {
 	else
 		start_foreground "$dir" "$address" "${flags[@]}"
 	fi
+}
+
+# --- an upload
+
+# "VERSION PKG-CONFIG-FOLDER" of an interpreter whose headers are installed.
+python_facts() {
+	"$1" -c 'import os, sysconfig
+os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))
+print(sysconfig.get_python_version(), sysconfig.get_config_var("LIBPC"))
+' 2>/dev/null
+}
+
+# Those here that an extension module can be made for, one of each version.
+pythons_here() {
+	local program facts minor seen=' '
+	for program in /usr/bin/python3 python3 python3.{9..19}; do
+		program=$(command -v "$program") || continue
+		facts=$(python_facts "$program") || continue
+		minor=${facts%% *}
+		minor=${minor#3.}
+		[ "$minor" -ge 9 ] || continue
+		case $seen in *" $minor "*) continue ;; esac
+		seen+="$minor "
+		printf '%s\n' "$program"
+	done
+}
+
+webhosting_main() {
+	local dir=$top/shim/example out=$PWD app='' main program facts version
+	local build
+	local -a pythons=() cores=()
+
+	if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
+		[ -d "$1" ] || misuse "no such directory: $1"
+		dir=$(cd -- "$1" && pwd)
+		shift
+	fi
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--yes) yes=yes; shift; continue ;;
+		--app|--python|--output)
+			[ -n "${2-}" ] || misuse "$1 wants a value" ;;
+		*) misuse "webhosting does not know $1" ;;
+		esac
+		case $1 in
+		--app) app=$2 ;;
+		--python) pythons+=("$2") ;;
+		--output) out=$2 ;;
+		esac
+		shift 2
+	done
+	[ -d "$out" ] || misuse "no such directory: $out"
+
+	install_packages "${build_packages[@]}"
+	if [ -e "$dir/requirements.txt" ] && [ ! -d "$dir/vendor" ]; then
+		install_packages python3-pip
+	fi
+	main=$(build_dir '')
+	build_quietly "$main" 'all upload'
+	[ ${#pythons[@]} -gt 0 ] || mapfile -t pythons < <(pythons_here)
+	for program in "${pythons[@]}"; do
+		facts=$(python_facts "$program") ||
+		    die "$program is no Python with its headers"
+		version=${facts%% *}
+		build=$main
+		if ! grep -qx "PYTHON_VERSION = $version" "$main/Makefile"; then
+			build=$top/build-webhosting-$version
+			PKG_CONFIG_PATH=${facts#* } build_quietly "$build" \
+			    shim/upload/_core.la \
+			    "--with-python=python-$version"
+		fi
+		cores+=(--core "$program=$build")
+	done
+	/usr/bin/python3 -B "$top/shim/passenger/upload.py" "$dir" \
+	    "$out/gangway-webhosting" ${app:+--app "$app"} \
+	    --program "$main" "${cores[@]}"
 }
 
 # --- testing
@@ -367,7 +456,7 @@ check_main() {
 	done
 	install_packages "${build_packages[@]}" "${test_packages[@]}"
 	dir=$(build_dir "$kind")
-	(build "$dir" "${flags[@]}") || die "the build failed"
+	(build "$dir" all "${flags[@]}") || die "the build failed"
 	rm -f "$dir"/t/*.trs		# of tests that are no more
 	make -C "$dir" check || status=1
 	totals "$dir"
@@ -381,6 +470,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 case ${1-local} in
 local) [ $# -eq 0 ] || shift; local_main "$@" ;;
+webhosting) shift; webhosting_main "$@" ;;
 check) shift; check_main "$@" ;;
 help|-h|--help) usage ;;
 -*) local_main "$@" ;;

@@ -26,10 +26,14 @@ shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
 EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
 
-# What people copy to a host.
+# What people copy to a host, and what deploy.sh webhosting adds to it.
 dist_pkgdata_DATA = %D%/passenger/passenger_wsgi.py \
 	%D%/passenger/Passengerfile.json \
-	%D%/passenger/Passengerfile.port.json
+	%D%/passenger/Passengerfile.port.json \
+	%D%/passenger/htaccess
+dist_pkgdata_SCRIPTS = %D%/passenger/dispatch.fcgi
+EXTRA_DIST += shim/passenger/gangway.ini shim/passenger/upload.py \
+	shim/passenger/upload.txt
 nginxdir = $(datadir)/gangway/nginx
 dist_nginx_DATA = %D%/nginx/gangway.conf
 if PYTHON
@@ -59,12 +63,36 @@ shim_python_la_LIBADD  = shim/libpython.la $(PYTHON_LIBS)
 corelibdir = $(PYTHON_PACKAGES)/gangway
 corelib_LTLIBRARIES = shim/_core.la
 dist_corelib_DATA   = %D%/python/gangway/__init__.py \
-	%D%/python/gangway/__main__.py
+	%D%/python/gangway/__main__.py \
+	%D%/python/gangway/fits.py %D%/python/gangway/probe.py
 shim__core_la_SOURCES  = %D%/python/extension.c fcgi/program.h
 shim__core_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
 shim__core_la_LDFLAGS  = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^PyInit__core$$'
 shim__core_la_LIBADD   = shim/libpython.la fcgi/libserver.la
+
+# The same parts for an upload (deploy.sh webhosting): they find their libraries
+# beside them. RPATH and not RUNPATH, which would not hold for the libraries
+# that these libraries need.
+UPLOAD_LDFLAGS = -Wl,--disable-new-dtags
+check_LTLIBRARIES += shim/upload/_core.la shim/upload/python.la
+shim_upload__core_la_SOURCES  = $(shim__core_la_SOURCES)
+shim_upload__core_la_CPPFLAGS = $(shim__core_la_CPPFLAGS)
+shim_upload__core_la_LDFLAGS  = $(shim__core_la_LDFLAGS) $(UPLOAD_LDFLAGS) \
+	-Wl,-rpath,'$$ORIGIN/lib' -rpath /nowhere
+shim_upload__core_la_LIBADD   = $(shim__core_la_LIBADD)
+shim_upload_python_la_SOURCES =
+shim_upload_python_la_LDFLAGS = $(shim_python_la_LDFLAGS) $(UPLOAD_LDFLAGS) \
+	-Wl,-rpath,'$$ORIGIN/..' -rpath /nowhere
+shim_upload_python_la_LIBADD  = $(shim_python_la_LIBADD)
+check_PROGRAMS += shim/upload/gangway
+shim_upload_gangway_SOURCES = fcgi/main.c
+shim_upload_gangway_LDFLAGS = $(AM_LDFLAGS) $(UPLOAD_LDFLAGS) \
+	-Wl,-rpath,'$$ORIGIN/../lib'
+shim_upload_gangway_LDADD   = $(gangway_LDADD)
+UPLOAD = shim/upload/_core.la shim/upload/python.la \
+	shim/upload/gangway$(EXEEXT)
+upload: $(UPLOAD)
 
 # The program looks for the shim by its interpreter: python3.X.so.
 all-local: shim/.libs/python$(PYTHON_VERSION).so

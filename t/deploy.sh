@@ -30,6 +30,16 @@ is "no such directory: one line" "$lines" 1
 run check --fast
 is "check with an unknown flag: status" $status 2
 is "check with an unknown flag: named" "$(has 'does not know --fast')" yes
+run webhosting "$tmp/none"
+is "webhosting, no such directory: named" "$status$(has "$tmp/none")" 2yes
+run webhosting "$tmp" --python
+is "webhosting, a flag without its value: said" \
+	"$status$(has '--python wants a value')" 2yes
+run webhosting "$tmp" --fast
+is "webhosting with an unknown flag: named" \
+	"$status$(has 'does not know --fast')" 2yes
+run webhosting "$tmp" --output "$tmp/none"
+is "webhosting, nowhere to put it: named" "$status$(has "$tmp/none")" 2yes
 run local "$tmp" --stop -w 2
 is "--stop with other flags: status" $status 2
 
@@ -81,7 +91,7 @@ is "may not install: names the packages" "$(has 'autoconf automake')" yes
 is "may not install: names root" "$(has 'only root')" yes
 
 if command -v shellcheck >/dev/null; then
-	for f in deploy.sh .ci/run; do
+	for f in deploy.sh .ci/run shim/passenger/dispatch.fcgi; do
 		out=$(shellcheck "$top_srcdir/$f" 2>&1); status=$?
 		is "shellcheck $f" "$status$out" 0
 	done

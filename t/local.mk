@@ -32,7 +32,9 @@ PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py
+	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py \
+	t/passenger.py t/passenger_load.py t/passenger_settings.py \
+	t/webhosting.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -176,12 +178,12 @@ t_fuzz_passenger_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
-	t/corpus t/bench/run \
+EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/apache.py t/lsan.supp \
+	t/python.supp t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
 	t/apps/gated.py t/apps/site.fcgi t/apps/syntax.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
-	t/apps/validated.py t/apps/flaskapp.py \
+	t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
 	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
 	t/apps/djangosite/static/board.css
@@ -237,4 +239,4 @@ prove: all
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
 	$(PROVE) -e '$(SHELL)' $(SH_TESTS:%=$(srcdir)/%) && \
 	$(PROVE) -e /usr/bin/python3 $(PY_TESTS:%=$(srcdir)/%)
-.PHONY: bench check-valgrind fuzz prove soak
+.PHONY: bench check-valgrind fuzz prove soak upload

@@ -12,7 +12,8 @@ APP = ""        # module:callable; "": what `app` in gangway.ini or
                 # GANGWAY_APP says
 HOW = "auto"    # "inside": in this interpreter, by the package gangway;
                 # "exec": by the program gangway; "auto": what there is
-GANGWAY = ""    # the program's path; "": GANGWAY_BIN, bin/gangway, PATH
+GANGWAY = ""    # the program's path; "": GANGWAY_BIN, bin/gangway,
+                # gangway/bin/gangway, PATH
 VENV = ""       # a virtual environment; "": VIRTUAL_ENV, venv, .venv
 
 # ------------------------------------------------------------------------
@@ -47,11 +48,13 @@ def find_venv():
 
 def find_program():
     """The program gangway, or None."""
-    for path in (GANGWAY, os.environ.get("GANGWAY_BIN"), "bin/gangway"):
+    for path in (GANGWAY, os.environ.get("GANGWAY_BIN"), "bin/gangway",
+                 "gangway/bin/gangway"):
         path = path and os.path.join(HERE, path)
         if path and os.path.isfile(path) and os.access(path, os.X_OK):
             return path
-    return shutil.which("gangway")
+    # Python 2 has no which(), and must still say that it does not fit.
+    return getattr(shutil, "which", lambda name: None)("gangway")
 
 
 def find_inside(venv):
@@ -86,6 +89,23 @@ def execute(program, venv, args):
     os.execv(program, [program] + args)
 
 
+def misfit(program, venv):
+    """Why the program of an upload cannot be used here, or ""."""
+    if venv or not program.endswith("/gangway/bin/gangway"):
+        return ""
+    from gangway import fits
+    return fits.program()
+
+
+def remedies():
+    """What an upload knows about what does not fit."""
+    try:
+        from gangway import fits
+        return "".join(line + "\n" for line in [""] + fits.remedies())
+    except (ImportError, OSError):
+        return ""
+
+
 def board():
     """Start gangway. Returns why it cannot be started."""
     args = [APP] if APP else []
@@ -94,24 +114,25 @@ def board():
     os.environ["GANGWAY_BOARDED"] = "1"
     if HOW in ("auto", "inside"):
         try:
-            main = find_inside(venv)
+            status = find_inside(venv)(args)
         except ImportError as e:
             why.append("the package gangway cannot be used by Python %d.%d: "
                        "%s" % (sys.version_info[:2] + (e,)))
         else:
-            status = main(args)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
     if HOW in ("auto", "exec"):
         program = find_program()
         try:
-            if program:
+            bad = misfit(program, venv) if program else \
+                "there is no program gangway: not bin/gangway here, " \
+                "not in PATH, and no GANGWAY_BIN names it"
+            if not bad:
                 execute(program, venv, args)
-            why.append("there is no program gangway: not bin/gangway here, "
-                       "not in PATH, and no GANGWAY_BIN names it")
-        except OSError as e:
-            why.append("%s: %s" % (program, e.strerror))
+            why.append(bad)
+        except (ImportError, OSError) as e:
+            why.append("%s: %s" % (program, getattr(e, "strerror", e)))
     return why or ["HOW = %r is none of \"auto\", \"inside\", \"exec\"" % HOW]
 
 
@@ -125,7 +146,7 @@ sys.stderr.flush()
 
 def application(environ, start_response):
     """The reason, for whoever set this up; by the host's own server."""
-    body = REASON.encode("utf-8", "replace")
+    body = (REASON + remedies()).encode("utf-8", "replace")
     start_response("500 Internal Server Error",
                    [("Content-Type", "text/plain; charset=utf-8"),
                     ("Content-Length", str(len(body)))])

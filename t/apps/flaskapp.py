@@ -2,8 +2,11 @@
 import hashlib
 import os
 
-from flask import (Flask, abort, jsonify, redirect, render_template_string,
-                   request, send_file, session, url_for)
+from flask import (Flask, Response, abort, jsonify, make_response, redirect,
+                   render_template_string, request, send_file, session,
+                   url_for)
+
+import facts
 
 app = Flask(__name__, static_folder=os.environ.get("T_STATIC", "."),
             static_url_path="/static")
@@ -57,7 +60,7 @@ def download():
 
 
 @app.route("/environ")
-def facts():
+def environ():
     names = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REQUEST_METHOD",
              "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_TEST")
     return jsonify({n: request.environ.get(n) for n in names},
@@ -67,6 +70,49 @@ def facts():
 @app.route("/error")
 def error():
     raise RuntimeError("planned")
+
+
+@app.route("/echo/<path:rest>", methods=[
+    "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"],
+    provide_automatic_options=False)
+def echo(rest):
+    return jsonify(facts.echo(request.environ, request.get_data()))
+
+
+@app.route("/send/<int:n>")
+def send(n):
+    return Response(facts.Download(n), mimetype="application/octet-stream",
+                    headers={"Content-Length": n})
+
+
+@app.route("/streamed/<int:n>")
+def streamed(n):
+    return Response(facts.Download(n), mimetype="application/octet-stream")
+
+
+@app.route("/tagged")
+def tagged():
+    answer = make_response("tagged")
+    answer.set_etag("one")
+    return answer.make_conditional(request)
+
+
+@app.route("/empty")
+def empty():
+    return "", 204
+
+
+@app.route("/cookies")
+def cookies():
+    answer = jsonify(request.cookies)
+    for n in range(3):
+        answer.set_cookie("c%d" % n, "v%d" % n)
+    return answer
+
+
+@app.route("/headers")
+def headers():
+    return "headers", {"X-Many-%d" % n: str(n) for n in range(200)}
 
 
 @app.route("/teapot")

@@ -7,8 +7,6 @@ does what the program `gangway` does.
 
 import sys
 
-from gangway._core import main as _main
-
 __all__ = ["main"]
 
 
@@ -16,8 +14,12 @@ def main(argv=None):
     """Serve until told to stop; the exit status.
 
     argv is a list of arguments without the program's name; by default
-    those of the command line.
+    those of the command line. An ImportError says in one line why the
+    server does not fit this interpreter or this machine.
     """
-    if argv is None:
-        argv = sys.argv[1:]
-    return _main(["gangway", *argv])
+    try:
+        from gangway._core import main as run
+    except ImportError as e:
+        from gangway import fits
+        raise ImportError(fits.line(e))
+    return run(["gangway"] + list(sys.argv[1:] if argv is None else argv))

@@ -1,0 +1,54 @@
+#!/bin/sh
+# The entry for hosts that speak FastCGI: mod_fcgid, lighttpd, spawn-fcgi.
+# It lies in public/, and the application in the folder above. This file must
+# be executable, and nobody but you may be allowed to write it (mode 755).
+
+# Three lines to edit:
+PYTHON=			# the host's Python, if it is not found: /path/python3
+HOW=auto		# inside (this Python), exec (our program), or auto
+APP=			# module:callable, if gangway.ini does not name it
+
+VERSIONS=		# the Pythons that gangway/ was made for
+
+case $0 in */*) cd -- "${0%/*}" || exit ;; esac
+cd .. || exit
+export PYTHONPATH="$PWD/vendor${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONDONTWRITEBYTECODE="${PYTHONDONTWRITEBYTECODE-1}"
+
+become() { exec "$@"; }
+
+# Those that may be the right one, best first.
+pythons() {
+	printf '%s\n' "$PYTHON" venv/bin/python .venv/bin/python
+	for v in $VERSIONS; do
+		printf '%s\n' "python$v" "/opt/plesk/python/$v/bin/python$v" \
+		    "/opt/alt/python${v%.*}${v#*.}/bin/python$v"
+	done
+	printf '%s\n' python3 /usr/bin/python3 /usr/local/bin/python3 python
+}
+
+if [ "$HOW" != exec ]; then
+	for py in $(pythons); do
+		command -v "$py" >/dev/null 2>&1 || continue
+		"$py" -c 'import gangway._core' 2>/dev/null </dev/null || continue
+		become "$py" -m gangway ${APP:+"$APP"}
+	done
+fi
+program=$(command -v gangway/bin/gangway || command -v bin/gangway ||
+    command -v gangway)
+library=$(sed -n 's/^program-library //p' gangway/made.txt 2>/dev/null)
+if [ "$HOW" != inside ] && [ -d "${VIRTUAL_ENV-${library:-/}}" ] &&
+    "$program" --version >/dev/null 2>&1 </dev/null; then
+	exec "$program" ${APP:+"$APP"}
+fi
+
+# Nothing fits. Any Python can say so on a page.
+for py in $(pythons); do
+	command -v "$py" >/dev/null 2>&1 || continue
+	become "$py" gangway/fits.py
+done
+echo 'dispatch.fcgi: no Python is found here: set PYTHON= in this file' >&2
+[ -z "$GATEWAY_INTERFACE" ] || printf '%s\r\n' \
+    'Status: 500 Internal Server Error' 'Content-Type: text/plain' '' \
+    'No Python is found on this host: set PYTHON= in public/dispatch.fcgi.'
+exit 1

@@ -1,0 +1,203 @@
+#!/usr/bin/python3
+"""Load while processes come and go under a real Passenger; not one request
+may fail.
+
+Clients that keep their connection to Apache and clients that make a new one
+for each request, while the application is restarted by tmp/restart.txt and
+by passenger-config, detached, recycled by our max_requests, and while Apache
+is restarted gracefully. T_SECONDS (or the first argument) is how long each
+of them takes. T_DOORS=stock: the same with Passenger's own loader.
+"""
+import collections
+import os
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from apache import SLOWER, Apache, Site, board, cannot, missing
+from server import Broken, Http, wait_for
+from tap import attempt, done, guard, note, ok, skip, skip_all
+
+SECONDS = float(sys.argv[1] if len(sys.argv) > 1
+                else os.environ.get("T_SECONDS", "3"))
+
+
+class Load:
+    """Clients in threads; counts answers by process, and failures.
+
+    Apache itself closes kept connections when it is restarted, which it
+    cannot announce: what was sent at that moment and got no byte is sent
+    again, where closing is expected, and counted.
+    """
+
+    def __init__(self, server, closing):
+        self.server, self.closing = server, closing
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.pids = collections.Counter()
+        self.failures = collections.Counter()
+        self.examples = []
+        self.kinds = collections.Counter()
+        self.worst = 0.0
+        self.closed = 0
+        self.threads = [threading.Thread(target=c, daemon=True)
+                        for c in [self.kept] * 4 + [self.new] * 3]
+        for t in self.threads:
+            t.start()
+
+    def one(self, kind, c, headers="", first=True):
+        t0 = time.monotonic()
+        try:
+            r = c.get("/hello", headers)
+            if r.status != 200 or not r.complete:
+                raise Broken(repr(r))
+            pid = int(r.body.split()[-1])
+        except (OSError, Broken, ValueError) as e:
+            with self.lock:
+                if self.closing and not first and not c.buf and \
+                        str(e) in ("end after b''", "[Errno 32] Broken pipe"):
+                    self.closed += 1
+                    return False
+                self.failures[kind + " " + type(e).__name__] += 1
+                self.examples.append("%s: %r" % (kind, e))
+            return False
+        with self.lock:
+            self.kinds[kind] += 1
+            self.pids[pid] += 1
+            self.worst = max(self.worst, time.monotonic() - t0)
+        return r["connection"].lower() != "close"
+
+    def client(self):
+        return Http(self.server.address, timeout=30 * SLOWER)
+
+    def kept(self):
+        while not self.stop.is_set():
+            c, first = self.client(), True
+            while not self.stop.is_set() and self.one(
+                    "kept", c, first=first):
+                first = False
+            c.close()
+
+    def new(self):
+        while not self.stop.is_set():
+            c = self.client()
+            self.one("new", c, "Connection: close\r\n")
+            c.close()
+
+    def served(self):
+        with self.lock:
+            return sum(self.pids.values())
+
+    def end(self, name, times, fewest):
+        self.stop.set()
+        for t in self.threads:
+            t.join(40 * SLOWER)
+        total = sum(self.pids.values())
+        note("%s: %d requests (%d on kept connections), %d times, %d "
+             "workers, worst %.0f ms, %d closed by Apache, %s" % (
+                 name, total, self.kinds["kept"], times, len(self.pids),
+                 self.worst * 1000, self.closed,
+                 dict(self.failures) or "no failure"))
+        ok(not self.failures and total > 0, name + ": no request failed",
+           "\n".join(self.examples[:8]))
+        ok(len(self.pids) >= fewest, "%s: at least %d workers served" % (
+            name, fewest), len(self.pids))
+        ok(not any(t.is_alive() for t in self.threads),
+           name + ": no request hangs")
+
+
+# --- what happens meanwhile: each does it once, and waits until it is so
+
+def other_process(a, old, seconds=20):
+    return wait_for(lambda: set(a.applications()) - set(old),
+                    seconds * SLOWER, 0.05)
+
+
+def restart_txt(a):
+    old = a.applications()
+    path = os.path.join(a.sites[0].folder, "tmp", "restart.txt")
+    with open(path, "w"):
+        pass
+    # Its time stamp counts in seconds, and must differ.
+    restart_txt.stamp = max(restart_txt.stamp + 1, int(time.time()))
+    os.utime(path, (restart_txt.stamp, restart_txt.stamp))
+    return other_process(a, old)
+
+
+restart_txt.stamp = 0
+
+
+def restart_app(a):
+    old = a.applications()
+    said = a.passenger("restart-app", a.sites[0].folder)
+    return other_process(a, old) or note(said)
+
+
+def detach(a):
+    old = a.applications()
+    said = a.passenger("detach-process", str(old[0]))
+    return other_process(a, old) or note(said)
+
+
+def graceful(a):
+    return a.restart()
+
+
+def churn(door, name, what, settings):
+    name = "%s, %s" % (door, name)
+    folder = board(door, "hello:application", ["hello.py"],
+                   {"gangway": settings})
+    with Apache(Site(folder, door)) as a:
+        # A process must be there before it can be replaced.
+        a.http(timeout=30 * SLOWER).get("/hello")
+        first = a.applications()
+        load = Load(a, what is graceful)
+        end, times, fine = time.monotonic() + SECONDS * SLOWER, 0, True
+        while time.monotonic() < end or times == 0:
+            if what is None:
+                time.sleep(0.1)
+            elif not what(a):
+                fine = False
+                break
+            times += 1
+            # Each of them must see traffic.
+            before = load.served()
+            wait_for(lambda: load.served() > before + 100, 5 * SLOWER)
+        if what is None:
+            times = 0
+            ok(a.applications() == first, name + ": in the same process")
+        load.end(name, times, times or 5)
+        ok(fine, name + ": each one happened")
+        ok(a.stop() == 0, name + ": stops, nothing is left")
+        ok("Traceback" not in a.log(), name + ": nothing raised",
+           a.log()[-3000:])
+
+
+def main():
+    why = missing()
+    if why:
+        skip_all(why)
+    guard(int(SECONDS * 20 + 120))
+    doors = [d for d in os.environ.get("T_DOORS", "").split(",") if d]
+    quick = {"threads": 4}
+    for door in doors or ("A exec", "A inside"):
+        if cannot(door):
+            skip("%s: %s" % (door, cannot(door)))
+            continue
+        for name, what, settings in (
+                ("restart.txt", restart_txt, quick),
+                ("restart-app", restart_app, quick),
+                ("detach-process", detach, quick),
+                ("Apache's graceful restart", graceful, quick),
+                ("max_requests", None, {"threads": 4, "max_requests": 50,
+                                        "max_requests_jitter": 10})):
+            if door != "stock" or what:
+                attempt(churn, door, name, what, settings)
+    done()
+
+
+if __name__ == "__main__":
+    main()

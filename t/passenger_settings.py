@@ -1,0 +1,451 @@
+#!/usr/bin/python3
+"""Our settings under a real Passenger, and what a site's owner gets to see.
+
+Threads, limits, logs and workers; settings from gangway.ini and from SetEnv
+in an .htaccess; applications that cannot be started; the password that
+Passenger and we share.
+"""
+import glob
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from apache import (DOORS, SLOWER, Apache, Site, board, cannot, give, ini,
+                    missing, write)
+from server import Broken, children, connect, wait_for
+from tap import attempt, done, guard, is_, ok, skip, skip_all
+
+BOTH = ("A exec", "A inside")
+SLEEPY = ("sleepy:application", ["sleepy.py"])
+
+
+def read(folder, name):
+    try:
+        with open(os.path.join(folder, name), errors="backslashreplace") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
+class Aboard(Apache):
+    """One application of t/apps behind one door, with these settings."""
+
+    def __init__(self, door, app=SLEEPY, htaccess="", extra=None, conf="",
+                 env="production", apache="", **settings):
+        self.folder = board(door, *app, {"gangway": settings}
+                            if settings else None)
+        for name, text in (extra or {}).items():
+            write(self.folder, name, text)
+        if htaccess:
+            write(self.folder, "public/.htaccess", htaccess)
+        super().__init__(Site(self.folder, door, conf=conf, env=env),
+                         conf=apache)
+
+    def get(self, target, headers=""):
+        with self.http(timeout=30 * SLOWER) as c:
+            return c.get(target, headers)
+
+    def at_once(self, targets):
+        """[(status, body, seconds)] of requests that begin together."""
+        found, ready = [None] * len(targets), threading.Barrier(len(targets))
+
+        def one(i, target):
+            with self.http(timeout=30 * SLOWER) as c:
+                ready.wait()
+                t0 = time.monotonic()
+                r = c.get(target)
+                found[i] = (r.status, r.body, time.monotonic() - t0)
+        threads = [threading.Thread(target=one, args=a)
+                   for a in enumerate(targets)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return found
+
+    def read(self, name):
+        return read(self.folder, name)
+
+    def wait_text(self, name, text):
+        wait_for(lambda: text in self.read(name), 5 * SLOWER)
+        return self.read(name)
+
+
+def doors(what, names=BOTH):
+    """what(door) for each of them that can be."""
+    for door in names:
+        why = cannot(door)
+        if why:
+            skip("%s: %s" % (door, why))
+        else:
+            attempt(what, door)
+
+
+def threads(door):
+    name = door + ", 8 threads"
+    with Aboard(door, threads=8) as a:
+        is_(a.get("/0").status, 200, name + ": it answers")
+        t0 = time.monotonic()
+        found = a.at_once(["/1000"] * 8)
+        took = time.monotonic() - t0
+        ok(None not in found and {f[0] for f in found} == {200},
+           name + ": all are answered", found)
+        ok(took < 1 + 0.5 * SLOWER, name + ": 8 requests of one second "
+           "take %.2f s" % took)
+        is_(len({f[1] for f in found}), 1, name + ": in one worker")
+        is_(len(a.applications()), 1, name + ": of one process")
+        is_(len(children(a.applications()[0])), 1,
+            name + ": which has no other worker")
+
+
+def time_limit(door):
+    name = door + ", request_timeout"
+    with Aboard(door, threads=4, request_timeout=1) as a:
+        worker = a.get("/0").body
+        process = a.applications()
+        late = threading.Thread(target=lambda: late_got.append(
+            a.at_once(["/20000"])[0]))
+        late_got = []
+        late.start()
+        time.sleep(0.5)         # beside the one that is stuck
+        r = a.get("/600")
+        is_((r.status, r.body), (200, worker), name + ": a neighbour")
+        late.join()
+        is_(late_got[0][0], 504, name + ": 504")
+        ok(late_got[0][2] < 4 * SLOWER, name + ": soon", late_got)
+        ok(wait_for(lambda: a.get("/0").body != worker, 20 * SLOWER),
+           name + ": another worker follows")
+        is_(a.applications(), process, name + ": in the same process")
+
+
+def recycling(door):
+    name = door + ", max_requests"
+    with Aboard(door, threads=4, max_requests=20,
+                max_requests_jitter=0) as a:
+        pids, failed = set(), 0
+        with a.http() as c:
+            for _ in range(100):
+                r = c.get("/pid")
+                failed += r.status != 200
+                pids.add(r.body)
+        is_(failed, 0, name + ": nothing failed")
+        ok(4 <= len(pids) <= 6, "%s: %d workers in 100 requests" % (
+            name, len(pids)))
+        is_(len(a.applications()), 1, name + ": one process")
+
+
+def access_log(door):
+    name = door + ", accesslog"
+    with Aboard(door, accesslog="tmp/access.log") as a:
+        for n in range(3):
+            a.get("/pid?%d" % n, "User-Agent: me/1\r\n")
+        text = a.wait_text("tmp/access.log", "?2")
+        is_([line.split()[0] for line in text.splitlines()],
+            ["127.0.0.1"] * 3, name + ": a line each, with the client")
+        ok('"GET /pid?2 HTTP/1.1" 200' in text and '"me/1"' in text,
+           name + ": as gunicorn writes it", text)
+
+
+def from_htaccess(door):
+    name = door + ", SetEnv"
+    with Aboard(door, htaccess="SetEnv GANGWAY_REQUEST_TIMEOUT 1\n"
+                "SetEnv GANGWAY_ACCESSLOG tmp/env.log\n"
+                "SetEnv GANGWAY_WORKERS 3\n",
+                accesslog="tmp/ini.log", request_timeout=30) as a:
+        is_(a.get("/20000").status, 504, name + ": request_timeout")
+        ok("/20000" in a.wait_text("tmp/env.log", "/20000"),
+           name + ": accesslog")
+        is_(a.read("tmp/ini.log"), "", name + ": instead of gangway.ini's")
+        is_(len(a.applications()), 1, name + ": one process")
+        is_(wait_for(lambda: len(children(a.applications()[0])) == 3,
+                     10 * SLOWER), True, name + ": with three workers")
+
+
+def app_from_htaccess(door):
+    with Aboard(door, ("sleepy:application", ["sleepy.py", "hello.py"]),
+                htaccess="SetEnv GANGWAY_APP hello:plain\n") as a:
+        is_(a.get("/").body, b"Hello, World!", door + ", SetEnv: GANGWAY_APP "
+            "wins over gangway.ini")
+
+
+def workers_of_ini(door):
+    name = door + ", workers"
+    with Aboard(door, workers=3) as a:
+        a.get("/0")
+        is_(len(children(a.applications()[0])), 1,
+            name + " in [gangway]: is left to the host")
+    with Aboard(door, extra={"gangway.ini": ini({
+            "gangway": {"app": "sleepy:application"},
+            "host": {"workers": 3}})}) as a:
+        a.get("/0")
+        is_(wait_for(lambda: len(children(a.applications()[0])) == 3,
+                     10 * SLOWER), True, name + " in [host]: is ours")
+        is_(len(a.applications()), 1, name + " in [host]: one process")
+
+
+# --- applications that cannot be started
+
+BROKEN = ("broken_here:application", [])
+TRACE = ("Traceback", "no_such_module_here")
+MODULE = {"broken_here.py": "import no_such_module_here\n"}
+REPAIRED = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "8")])
+    return [b"repaired"]
+"""
+
+
+def production(door):
+    name = door + ", cannot start, production"
+    with Aboard(door, BROKEN, extra=MODULE) as a:
+        for target in ("/", "/any/other?x"):
+            r = a.get(target)
+            page = r.body.decode()
+            is_(r.status, 500, "%s: 500 for %s" % (name, target))
+        ok("tmp/gangway.log" in page and "tmp/restart.txt" in page,
+           name + ": the page says what to do", page)
+        ok(not any(t in page for t in TRACE),
+           name + ": and no traceback to visitors", page)
+        log = a.read("tmp/gangway.log")
+        ok(all(t in log for t in TRACE), name + ": it is in the log", log)
+        ok(all(t in a.log() for t in TRACE), name + ": and in the host's",
+           a.log()[-2000:])
+        write(a.folder, "broken_here.py", REPAIRED)
+        write(a.folder, "tmp/restart.txt", "")
+        give(a.folder)
+        ok(wait_for(lambda: a.get("/").body == b"repaired", 20 * SLOWER,
+                    0.1), name + ": repaired, with restart.txt")
+
+
+def development(door):
+    name = door + ", cannot start, development"
+    with Aboard(door, BROKEN, extra=MODULE, env="development") as a:
+        r = a.get("/")
+        page = r.body.decode()
+        is_(r.status, 500, name + ": 500")
+        ok("Passenger" in page and all(t in page for t in TRACE),
+           name + ": Passenger's page has the traceback", page[:3000])
+        ok(all(t in a.read("tmp/gangway.log") + a.log() for t in TRACE),
+           name + ": and so has the log", a.log()[-2000:])
+        write(a.folder, "broken_here.py", REPAIRED)
+        give(a.folder)
+        is_(a.get("/").body, b"repaired", name + ": repaired")
+
+
+def bad_settings(door):
+    name = door + ", misspelt setting"
+    with Aboard(door, SLEEPY, thread=8) as a:
+        is_(a.get("/0").status, 500, name + ": 500")
+        text = a.read("tmp/gangway.log") + a.log()
+        ok("thread" in text and "threads" in text,
+           name + ": the log has the suggestion", text[-2000:])
+
+
+# --- where an application's modules come from
+
+WHERE = """
+def application(environ, start_response):
+    try:
+        import only_here
+        said = only_here.said.encode()
+    except ImportError:
+        said = b"nothing"
+    start_response("200 OK", [("Content-Length", str(len(said)))])
+    return [said]
+"""
+
+
+def modules(door):
+    site = "lib/python%d.%d/site-packages" % sys.version_info[:2]
+    found = "only_here.py"
+    for what, want, files in (
+            ("no folder", b"nothing", {}),
+            ("vendor", b"vendor", {"vendor/" + found: "said = 'vendor'\n"}),
+            ("venv", b"venv", {"venv/%s/%s" % (site, found):
+                               "said = 'venv'\n"}),
+            (".venv", b".venv", {".venv/%s/%s" % (site, found):
+                                 "said = '.venv'\n"})):
+        venv = what if what.endswith("venv") else None
+        if venv:
+            files["%s/pyvenv.cfg" % venv] = (
+                "home = /usr/bin\ninclude-system-site-packages = false\n")
+        with Aboard(door, ("where:application", []),
+                    extra=dict(files, **{"where.py": WHERE})) as a:
+            is_(a.get("/").body, want, "%s, modules: %s" % (door, what))
+
+
+def itself(door):
+    """The startup file names itself as the application."""
+    name = door + ", itself as the application"
+    with Aboard(door, ("passenger_wsgi:application", [])) as a:
+        is_(a.get("/").status, 500, name + ": 500")
+        text = a.read("tmp/gangway.log") + a.log()
+        ok("ImportError" in text and "passenger_wsgi" in text,
+           name + ": says why", text[-3000:])
+        ok(len(a.applications()) <= 1, name + ": does not go round")
+
+
+# --- the password
+
+KEEP_PASSWORD = """import os
+_here = os.path.dirname(os.path.abspath(__file__))
+_work = os.environ.get("PASSENGER_SPAWN_WORK_DIR", "")
+if os.path.exists(_work + "/args/connect_password"):
+    with open(_work + "/args/connect_password") as _f, \\
+            open(_here + "/tmp/kept", "w") as _g:
+        _g.write(_f.read())
+"""
+
+
+def session_bytes(**pairs):
+    pairs = dict({"REQUEST_METHOD": "GET", "REQUEST_URI": "/echo",
+                  "PATH_INFO": "/echo", "SCRIPT_NAME": "",
+                  "QUERY_STRING": "", "SERVER_NAME": "localhost",
+                  "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
+                  "REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1"}, **pairs)
+    data = b"".join(k.encode() + b"\0" + v.encode() + b"\0"
+                    for k, v in pairs.items())
+    return struct.pack(">I", len(data)) + data
+
+
+def ask(path, **pairs):
+    """All that comes back for one request on the application's socket."""
+    with connect(path, 10 * SLOWER) as s:
+        s.sendall(session_bytes(**pairs))
+        s.shutdown(socket.SHUT_WR)
+        found = b""
+        while data := s.recv(65536):
+            found += data
+        return found
+
+
+def password(door):
+    name = door + ", password"
+    app = board(door, "echo:application", ["echo.py"],
+                {"gangway": {"accesslog": "tmp/access.log",
+                             "loglevel": "debug"}})
+    write(app, "passenger_wsgi.py", KEEP_PASSWORD
+          + read(app, "passenger_wsgi.py"))
+    with Apache(Site(app, door)) as a:
+        r = a.http().get("/echo", "Proxy: http://evil.invalid/\r\n")
+        is_(r.status, 200, name + ": it answers")
+        secret = read(app, "tmp/kept")
+        ok(len(secret) >= 8, name + ": there is one")
+        sockets = glob.glob(a.state + "/instreg/*/apps.s/*")
+        is_(len(sockets), 1, name + ": one socket")
+        is_(os.stat(sockets[0]).st_mode & 0o777, 0o600,
+            name + ": of the owner alone")
+        good = ask(sockets[0], PASSENGER_CONNECT_PASSWORD=secret,
+                   HTTP_PROXY="http://evil.invalid/")
+        ok(good.startswith(b"HTTP/1.1 200 "), name + ": the right one", good)
+        for what, pairs in (
+                ("a wrong one", {"PASSENGER_CONNECT_PASSWORD":
+                                 secret[:-1] + "\x01"}),
+                ("a short one", {"PASSENGER_CONNECT_PASSWORD": secret[:-1]}),
+                ("none", {})):
+            answer = ask(sockets[0], **pairs)
+            ok(answer.startswith(b"HTTP/1.1 403 ")
+               and secret[:-1].encode() not in answer,
+               "%s: %s: 403" % (name, what), answer)
+        is_(ask(sockets[0], REQUEST_METHOD="ping",
+                PASSENGER_CONNECT_PASSWORD=secret), b"pong", name + ": ping")
+        is_(a.http().get("/echo").status, 200, name + ": still serves")
+        for where, text in (("the application", r.body + good),
+                            ("our log", read(app, "tmp/gangway.log")),
+                            ("the access log", read(app, "tmp/access.log")),
+                            ("the host's log", a.log())):
+            text = text if isinstance(text, str) else text.decode()
+            ok(secret not in text and "evil.invalid" not in text,
+               "%s: not in %s" % (name, where), text[-2000:])
+        ok(text.count("403") or "password" in read(
+            app, "tmp/gangway.log"), name + ": a refusal is logged",
+           read(app, "tmp/gangway.log")[-2000:])
+        is_(a.stop(), 0, name + ": stops")
+        is_(glob.glob(a.state + "/instreg/*/apps.s/*"), [],
+            name + ": and leaves no socket")
+
+
+# --- processes that die
+
+def no_pool(door):
+    """keepalive = 0: no connection is pooled that could turn stale."""
+    name = door + ", keepalive = 0"
+    with Aboard(door, keepalive=0) as a:
+        for _ in range(4):
+            a.get("/0")
+        old = a.applications()
+        os.kill(old[0], signal.SIGKILL)
+        is_(a.get("/0").status, 200, name + ": killed, and the next "
+            "request is answered")
+        ok(wait_for(lambda: a.applications() not in ([], old), 10 * SLOWER),
+           name + ": by another process")
+
+
+def worker_dies(door):
+    name = door + ", a worker dies"
+    with Aboard(door, threads=2) as a:
+        worker = int(a.get("/0").body)
+        process = a.applications()
+        ok(a.get("/segv").status >= 500, name + ": its request gets an error")
+
+        def again():
+            try:
+                r = a.get("/0")
+            except (OSError, Broken):
+                return False
+            return r.status == 200 and int(r.body) != worker
+        ok(wait_for(again, 20 * SLOWER), name + ": another one serves")
+        is_(a.applications(), process, name + ": Passenger sees no change")
+
+
+def left_alone(door):
+    """Passenger's core is killed: the application ends by itself."""
+    name = door + ", the core dies"
+    with Aboard(door) as a:
+        a.get("/0")
+        old = a.applications()
+        all_old = old + children(old[0])
+        os.kill(a.core(), signal.SIGKILL)
+        gone = wait_for(lambda: not any(
+            os.path.exists("/proc/%d/status" % p) for p in all_old),
+            20 * SLOWER)
+        ok(gone, name + ": no process of ours is left", all_old)
+
+        def again():
+            try:
+                return a.get("/0").status == 200
+            except (OSError, Broken):
+                return False
+        ok(wait_for(again, 20 * SLOWER, 0.1), name + ": the next serves")
+
+
+def main():
+    why = missing()
+    if why:
+        skip_all(why)
+    guard(240)
+    wanted = sys.argv[1:]
+    for what, names in (
+            (threads, BOTH), (time_limit, BOTH), (recycling, BOTH),
+            (access_log, DOORS), (from_htaccess, ("A exec", "B")),
+            (app_from_htaccess, ("B", "D")), (workers_of_ini, ("B",)),
+            (production, DOORS), (development, ("A exec", "A inside", "B",
+                                                "D")),
+            (bad_settings, ("A exec", "A inside", "B")),
+            (modules, BOTH), (itself, BOTH),
+            (password, BOTH), (no_pool, ("A exec", "C")),
+            (worker_dies, BOTH), (left_alone, BOTH)):
+        if not wanted or what.__name__ in wanted:
+            doors(what, names)
+    done()
+
+
+if __name__ == "__main__":
+    main()
