@@ -155,8 +155,10 @@ const char *
 board_app(const struct board *b)
 {
 	const char *file = b != NULL ? b->host.startup_file : NULL;
+	size_t n = file != NULL ? strlen(file) : 0;
 
-	return file != NULL && access(file, R_OK) == 0 ? file : NULL;
+	return n > 3 && strcmp(file + n - 3, ".py") == 0 &&
+	    access(file, R_OK) == 0 ? file : NULL;
 }
 
 /* In the place of what was there, with no more weight than that had. */
@@ -263,8 +265,10 @@ board_ready(struct board *b)
 	b->ready = true;
 	if (passenger_ready(&b->host, b->protocol, b->concurrency,
 	    &why) == 0) {
-		log_info("Phusion Passenger was told: %s protocol, %ld "
-		    "requests at once", b->protocol, b->concurrency);
+		if (b->host.port == 0)
+			log_info("Phusion Passenger was told: %s protocol, "
+			    "%ld requests at once", b->protocol,
+			    b->concurrency);
 		return true;
 	}
 	log_error("Phusion Passenger could not be told: %s",
