@@ -8,6 +8,7 @@ applications run as an unprivileged user. stop() returns when all of its
 processes are gone: Apache, Passenger's watchdog and core, applications.
 board() puts an application into a folder the way a door wants it.
 """
+import contextlib
 import grp
 import json
 import os
@@ -381,8 +382,9 @@ class Apache(Process):
     def kill(self, also=()):
         if self in _running:
             for p in {*also, *tree(self.pid)} - {self.pid}:
-                if alive(p):
-                    os.kill(p, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    if alive(p):
+                        os.kill(p, signal.SIGKILL)
         super().kill()
 
 
