@@ -210,7 +210,8 @@ def application(environ, start_response):
 
 def production(door):
     name = door + ", cannot start, production"
-    with Aboard(door, BROKEN, extra=MODULE) as a:
+    with Aboard(door, BROKEN, extra=MODULE,
+                apache="PassengerStatThrottleRate 0") as a:
         for target in ("/", "/any/other?x"):
             r = a.get(target)
             page = r.body.decode()
