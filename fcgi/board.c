@@ -34,9 +34,8 @@ struct board {
 	int			 socket;	/* ours, as long as it may
 						   be wanted again, or -1 */
 	int			 leash;
-	int			 output;	/* Passenger reads it: at its end
-						   before we are ready it takes
-						   us for dead */
+	int			 output;	/* at whose end Passenger takes
+						   us for dead, until ready */
 	int			 report;	/* what went wrong, or -1 */
 	char			*log;		/* where nobody named one */
 	bool			 named;		/* somebody did */
@@ -219,8 +218,8 @@ board_settings(struct board *b, struct settings *s)
 	    "Phusion Passenger waits no longer than a minute") == -1)
 		return -1;
 	b->named = settings_given(s, SET_errorlog);
-	if (b->log != NULL && !b->named &&
-	    make_private(b->log) == 0 && decide(s, SET_errorlog, b->log, "there is a folder tmp") == -1)
+	if (b->log != NULL && !b->named && make_private(b->log) == 0 &&
+	    decide(s, SET_errorlog, b->log, "there is a folder tmp") == -1)
 		return -1;
 	return 0;
 }

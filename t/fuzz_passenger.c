@@ -45,7 +45,8 @@ event(struct run *r, enum session_event ev)
 		break;
 	case SESSION_REFUSED:
 		must(r->s.no.status >= 400 && r->s.no.status < 600);
-		fprintf(r->out, "refused %d\n", r->s.no.status);
+		/* Of two reasons the first that is seen counts. */
+		fprintf(r->out, "refused\n");
 		r->over = true;
 		break;
 	case SESSION_MEMORY:
