@@ -46,6 +46,14 @@ def shown(text):
     return False
 
 
+def dead(pid):
+    """Has its last thread gone, and with it its descriptors?"""
+    try:
+        return not alive(pid) and len(os.listdir("/proc/%d/task" % pid)) < 2
+    except OSError:
+        return True
+
+
 class Spawned:
     """What `spawn-fcgi -F forks` leaves behind: pids, in no group of ours,
     on the unix socket `address`."""
@@ -272,6 +280,23 @@ def test_workers():
                 "fastcgi" in s.log()) == (want == 0 and bool(env or ini)),
                "workers by %s: the log says what does not count" % name,
                s.log())
+
+
+def test_page():
+    """The bundled example names this host and what it keeps to itself."""
+    with Spawned("-p", "x.pid", cwd=os.path.abspath(
+            os.path.join(TOP, "shim", "example"))) as s, \
+            sample(s.address) as n, n.http() as c:
+        text = c.get("/").body.decode()
+        ok("spawn-fcgi, multiwatch, lighttpd" in text, "the page: the host")
+        for name, chip, why in (
+                ("threads", ' force">in force', ""),
+                ("workers", '">left to the host', "it starts as many"),
+                ("pidfile", ' over">overridden by the host',
+                 "it may start several")):
+            row = text.partition("<td>%s<td>" % name)[2].partition("<tr>")[0]
+            ok('class="chip' + chip in row and why in row,
+               "the page: " + name, row)
 
 
 def test_stop():
@@ -589,6 +614,7 @@ def test_lighttpd():
         ok(len(first) == 2 and "Started by: fastcgi" in s.log(),
            "lighttpd: two processes", s.log())
         os.kill(first[0], KILL)
+        wait_for(lambda: dead(first[0]))
         got = [Asked(s.web, "/20") for _ in range(20)]
         is_([a.result() for a in got], [200] * 20,
             "lighttpd: one that is killed costs nothing")
@@ -713,6 +739,7 @@ def main():
     attempt(test_syslog)
     if Nginx.PROGRAM:
         attempt(test_admin)
+        attempt(test_page)
         attempt(test_stop)
         attempt(test_several)
     else:
