@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/hosting.h"
 #include "conf/settings.h"
 #include "fcgi/app.h"
 #include "fcgi/board.h"
@@ -339,10 +340,11 @@ static int
 serve_page(struct board *b, int status, const char *where)
 {
 	struct listeners ls = { 0 };
-	struct app_config config = { .host = "passenger" };
+	struct app_config config = { 0 };
+	static const struct hosting hosting = { .kind = HOST_PASSENGER };
 	struct manager_config m = {
-		.listeners = &ls, .kind = &app_failed, .config = &config,
-		.ready = page_ready, .arg = b,
+		.hosting = &hosting, .listeners = &ls, .kind = &app_failed,
+		.config = &config, .ready = page_ready, .arg = b,
 	};
 	char *why = NULL;
 
