@@ -8,6 +8,7 @@ applications run as an unprivileged user. stop() returns when all of its
 processes are gone: Apache, Passenger's watchdog and core, applications.
 board() puts an application into a folder the way a door wants it.
 """
+import contextlib
 import grp
 import json
 import os
@@ -20,7 +21,8 @@ import sys
 
 import tap
 from server import (APPS, BUILD, GANGWAY, TOP, Http, Process, alive, children,
-                    connect, find_program, free_port, tmpdir, tree, wait_for)
+                    _running, connect, find_program, free_port, tmpdir,
+                    tree, wait_for)
 
 APACHE = "/usr/sbin/apache2"
 MODULES = "/usr/lib/apache2/modules/mod_%s.so"
@@ -231,8 +233,8 @@ Options -MultiViews
 class Apache(Process):
     """Apache with Passenger and these sites, accepting when this returns."""
 
-    def __init__(self, *sites, conf="", before=()):
-        self.sites = sites
+    def __init__(self, *sites, conf="", before=(), mpm="mpm_event"):
+        self.sites, self.mpm = sites, mpm
         self.state = state = public_dir()
         os.makedirs(state + "/instreg")
         for site in sites:
@@ -269,14 +271,16 @@ class Apache(Process):
         if IS_ROOT:
             lines += ["User www-data", "Group www-data"]
         lines += ["LoadModule %s_module %s" % (m, MODULES % m) for m in (
-            "mpm_event", "authz_core", "dir", "mime", "alias", "env",
+            self.mpm, "authz_core", "dir", "mime", "alias", "env",
             "setenvif", "unixd") if os.path.exists(MODULES % m)]
         lines += ["TypesConfig /etc/mime.types",
                   "LoadModule passenger_module " + MODULES % "passenger",
                   "LimitRequestFields 0", "LimitRequestBody 0",
-                  "StartServers 1", "ServerLimit 2", "ThreadsPerChild 32",
-                  "MaxRequestWorkers 64", "MaxKeepAliveRequests 0",
-                  "KeepAliveTimeout 60", "GracefulShutdownTimeout 10",
+                  "ThreadsPerChild 32" if self.mpm == "mpm_event" else
+                  "MinSpareServers 8",
+                  "StartServers %d" % (1 if self.mpm == "mpm_event" else 12),
+                  "MaxRequestWorkers 256", "MaxKeepAliveRequests 0",
+                  "KeepAliveTimeout 60",
                   "PassengerRoot " + ROOT,
                   "PassengerInstanceRegistryDir %s/instreg" % state,
                   "PassengerLogFile %s/passenger.log" % state,
@@ -348,36 +352,39 @@ class Apache(Process):
                 self.state, "instreg"))).stdout
 
     def restart(self):
-        """Apache's graceful restart; with new children and a new core when
-        this returns. A second signal before that would end Apache."""
-        def times():
-            return self.log().count("resuming normal operations")
-        wait_for(times, 10 * SLOWER)
-        before = times()
+        """Apache's graceful restart; when this returns the old children
+        and the old core are gone. With threads (mpm_event) Passenger's
+        module crashes some of these children, and requests with them,
+        whatever the application is; without (mpm_prefork) none is lost."""
+        old = tree(self.pid)[1:]
+        before = self.log().count("resuming normal operations")
         self.send_signal(signal.SIGUSR1)
-        return wait_for(lambda: times() > before, 20 * SLOWER)
+        return wait_for(
+            lambda: self.log().count("resuming normal operations") > before
+            and not any(alive(p) for p in old) and self.core(), 20 * SLOWER)
 
     def stop(self, sig=signal.SIGTERM, seconds=30):
-        """End it; its exit status, None when something had to be killed."""
+        """End it. Are all of its processes gone, none of them killed?
+        (Apache's own status is not asked: Passenger's module may crash it
+        when all is done.)"""
+        if self.popen.poll() is not None:
+            self.kill()
+            return False
         mine = tree(self.pid)
-        if self.popen.poll() is None:
-            self.send_signal(sig)
-        status = self.wait(seconds * SLOWER)
-        left = wait_for(lambda: not any(alive(p) for p in mine),
-                        seconds * SLOWER)
-        if not left:
+        self.send_signal(sig)
+        gone = self.wait(seconds * SLOWER) is not None and wait_for(
+            lambda: not any(alive(p) for p in mine), seconds * SLOWER)
+        if not gone:
             tap.note("still there: %s" % [p for p in mine if alive(p)])
-            status = None
         self.kill(mine)
-        return status
+        return gone
 
     def kill(self, also=()):
-        for p in {*also, *tree(self.pid)}:
-            if p != self.pid and alive(p):
-                try:
-                    os.kill(p, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        if self in _running:
+            for p in {*also, *tree(self.pid)} - {self.pid}:
+                with contextlib.suppress(ProcessLookupError):
+                    if alive(p):
+                        os.kill(p, signal.SIGKILL)
         super().kill()
 
 
