@@ -323,6 +323,29 @@ def spawned():
         put(os.path.dirname(entry), dispatch__fcgi=text)
 
 
+def as_cgi():
+    """What cannot be served is said to the visitor."""
+    run = subprocess.run(
+        CLEAN + ["GATEWAY_INTERFACE=CGI/1.1", "REQUEST_METHOD=GET",
+                 os.path.join(ROOT, "public", "dispatch.fcgi")], cwd="/",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **NOBODY)
+    ok(run.stdout.startswith("Status: 500 ") and "needs FastCGI" in
+       run.stdout, "as CGI, where all fits: a page", run.stdout)
+
+
+def document_root():
+    """The probe warns of a folder that is shown whole."""
+    code = "import sys; from gangway import probe; " \
+        "print(list(probe.folders({'DOCUMENT_ROOT': sys.argv[1]}))[0])"
+    for shown, warned in ((ROOT, True), (os.path.dirname(ROOT), True),
+                          (os.path.join(ROOT, "public"), False), ("", False)):
+        run = subprocess.run(CLEAN + [PYTHON, "-B", "-c", code, shown],
+                             cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                             **NOBODY)
+        is_("VISITORS" in run.stdout, warned, "probe: document root "
+            + (os.path.relpath(shown, ROOT) if shown else "unknown"))
+
+
 def fcgi(address, p):
     """A connection to what is being started."""
     def opened():
@@ -646,8 +669,8 @@ def main():
     guard(240)
     prepare()
     for group in (contents, same_again, which_application, by_pip, inside,
-                  program, passenger, spawned, mod_fcgid, probe, wrong_python,
-                  old_library, another_python):
+                  program, passenger, spawned, mod_fcgid, as_cgi, probe,
+                  document_root, wrong_python, old_library, another_python):
         attempt(group)
     done()
 
