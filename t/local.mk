@@ -34,7 +34,7 @@ C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py \
 	t/passenger.py t/passenger_load.py t/passenger_settings.py \
-	t/webhosting.py
+	t/webhosting.py t/webhosting_chroot.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 

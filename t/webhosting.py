@@ -5,10 +5,6 @@ The zip is unpacked by a user who owns nothing else, and serves the Flask
 application in it with an empty environment: inside a Python, as a program,
 by passenger_wsgi.py under Apache with Passenger, and by dispatch.fcgi under
 spawn-fcgi and under Apache with mod_fcgid.
-
-T_CHROOT=1 does it once more in a system that has Apache, Passenger, Python
-and nothing of ours; T_CHROOT=DIR keeps that system in DIR for the next time.
-It is made by debootstrap from T_MIRROR, in about two minutes.
 """
 import configparser
 import hashlib
@@ -327,6 +323,29 @@ def spawned():
         put(os.path.dirname(entry), dispatch__fcgi=text)
 
 
+def as_cgi():
+    """What cannot be served is said to the visitor."""
+    run = subprocess.run(
+        CLEAN + ["GATEWAY_INTERFACE=CGI/1.1", "REQUEST_METHOD=GET",
+                 os.path.join(ROOT, "public", "dispatch.fcgi")], cwd="/",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **NOBODY)
+    ok(run.stdout.startswith("Status: 500 ") and "needs FastCGI" in
+       run.stdout, "as CGI, where all fits: a page", run.stdout)
+
+
+def document_root():
+    """The probe warns of a folder that is shown whole."""
+    code = "import sys; from gangway import probe; " \
+        "print(list(probe.folders({'DOCUMENT_ROOT': sys.argv[1]}))[0])"
+    for shown, warned in ((ROOT, True), (os.path.dirname(ROOT), True),
+                          (os.path.join(ROOT, "public"), False), ("", False)):
+        run = subprocess.run(CLEAN + [PYTHON, "-B", "-c", code, shown],
+                             cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                             **NOBODY)
+        is_("VISITORS" in run.stdout, warned, "probe: document root "
+            + (os.path.relpath(shown, ROOT) if shown else "unknown"))
+
+
 def fcgi(address, p):
     """A connection to what is being started."""
     def opened():
@@ -632,133 +651,29 @@ def another_python():
        run.stdout + run.stderr)
 
 
-# --- a system with nothing of ours
-
-# The Debian releases whose Python is looked at: ours, and one of another.
-SUITES = os.environ.get("T_SUITES", "bookworm trixie").split()
-HOST = """
-Listen 127.0.0.1:%(port)d
-<VirtualHost 127.0.0.1:%(port)d>
-    DocumentRoot %(root)s/public
-    <Directory %(root)s/public>
-        AllowOverride All
-        Require all granted
-    </Directory>
-</VirtualHost>
-"""
-BOOT = 'mount -t proc proc "$1/proc" && exec chroot "$@"'
+SITE = ARCHIVE = ROOT = None
 
 
-def chroot(suite):
-    """A system with Apache, Passenger and Python, or None."""
-    kept = os.environ["T_CHROOT"]
-    root = os.path.join(kept if kept.startswith("/") else tmpdir(), suite)
-    if not os.path.exists(os.path.join(root, "usr/sbin/apache2")):
-        got = subprocess.run(
-            ["debootstrap", "--variant=minbase", "--include="
-             "apache2,libapache2-mod-passenger,python3,passwd", suite, root,
-             os.environ.get("T_MIRROR", "http://deb.debian.org/debian")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True)
-        if got.returncode != 0:
-            ok(False, suite + ": debootstrap", got.stdout[-2000:])
-            return None
-    return root
+def prepare():
+    """Make the upload and unpack it once for all."""
+    global SITE, ARCHIVE, ROOT
+    ready()
+    SITE = flask_site()
+    status, said, ARCHIVE = make(SITE)
+    if not ok(status == 0, "it is made", said):
+        done()
+    ROOT = unpack(ARCHIVE)
 
 
-def in_chroot(root, *argv, user="root"):
-    return subprocess.run(
-        ["chroot", "--userspec=" + user, root, "env", "-i",
-         "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *argv], text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT)
-
-
-def arrive(root, name):
-    """Upload the zip for a user and unpack it by what is there, which is
-    Python: it forgets the modes. Then do as the README says."""
-    home = "/home/%s" % name
-    shutil.rmtree(root + home, ignore_errors=True)
-    in_chroot(root, "userdel", name)
-    in_chroot(root, "useradd", "--create-home", name)
-    shutil.copy(ARCHIVE, root + home)
-    site = home + "/gangway-webhosting"
-    script = "umask 022 && cd %s && python3 -m zipfile -e " \
-        "gangway-webhosting.zip . && chmod 755 %s/public/dispatch.fcgi " \
-        "%s/gangway/bin/gangway" % (home, site, site)
-    got = in_chroot(root, "sh", "-c", script, user=name)
-    os.chmod(root + home, 0o755)
-    return site if is_((got.returncode, got.stdout), (0, ""),
-                       "%s: unpacked" % name) else None
-
-
-def strange_host(suite):
-    root = chroot(suite)
-    if root is None:
-        return
-    is_(in_chroot(root, "sh", "-c", "command -v gangway; ls /usr/lib/*/"
-                  "libinih* /usr/lib/*/libfcgi* 2>/dev/null").stdout, "",
-         suite + ": there is nothing of ours")
-    version = in_chroot(root, "python3", "-c", "import sys; print('%d.%d' "
-                        "% sys.version_info[:2])").stdout.strip()
-    sites = [(name, free_port(), arrive(root, name))
-             for name in ("inside", "exec")]
-    if not all(site for _, _, site in sites):
-        return
-    path = root + sites[1][2] + "/passenger_wsgi.py"
-    with open(path) as f:
-        text = f.read().replace('HOW = "auto"', 'HOW = "exec"')
-    put(os.path.dirname(path), passenger_wsgi__py=text)
-    put(os.path.join(root, "etc/apache2"), ports__conf="")
-    put(os.path.join(root, "etc/apache2/sites-enabled"), **{
-        "000-default__conf": "".join(HOST % dict(port=port, root=site)
-                                     for _, port, site in sites)})
-    with Process(["unshare", "--mount", "--pid", "--fork", "--kill-child",
-                  "sh", "-c", BOOT, "sh", root, "env", "-i",
-                  "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "apache2ctl", "-D",
-                  "FOREGROUND"], cwd="/") as p:
-        for name, port, site in sites:
-            p.address = ("127.0.0.1", port)
-            r = wait_for(lambda: requester(p)("/"), 60)
-            text = r.body.decode() if r else ""
-            what = "%s, Python %s, %s" % (suite, version, name)
-            if version == VERSION:
-                is_((r and r.status, text),
-                    (200, "boarded with %s/vendor" % site),
-                    what + ": the first answer")
-            elif name == "inside":
-                is_(r and r.status, 500, what + ": a 500")
-                ok("Python: this host has %s" % version in text and
-                   "needed is %s." % VERSION in text,
-                   what + ": names what is there and what is needed", text)
-            else:
-                ok("needs Python %s, and this host has no /" % VERSION
-                   in text, what + ": the program says the same", text)
-        p.kill()    # unshare hears no other signal, and takes all with it
-
-
-def strange_hosts():
-    why = "T_CHROOT is not set" if "T_CHROOT" not in os.environ else \
-        "only root can make a chroot" if os.getuid() != 0 else \
-        None if shutil.which("debootstrap") else \
-        "debootstrap is missing (Debian: debootstrap)"
-    for suite in SUITES:
-        if why:
-            skip("%s: %s" % (suite, why))
-        else:
-            attempt(strange_host, suite)
-
-
-guard(240 if "T_CHROOT" not in os.environ else 1800)
-ready()
-SITE = flask_site()
-STATUS, SAID, ARCHIVE = make(SITE)
-if not is_(STATUS, 0, "it is made"):
-    ok(False, "why", SAID)
+def main():
+    guard(240)
+    prepare()
+    for group in (contents, same_again, which_application, by_pip, inside,
+                  program, passenger, spawned, mod_fcgid, as_cgi, probe,
+                  document_root, wrong_python, old_library, another_python):
+        attempt(group)
     done()
-ROOT = unpack(ARCHIVE)
-for group in (contents, same_again, which_application, by_pip, inside, program,
-              passenger, spawned, mod_fcgid, probe, wrong_python, old_library,
-              another_python, strange_hosts):
-    attempt(group)
-done()
+
+
+if __name__ == "__main__":
+    main()

@@ -13,9 +13,22 @@ VERSIONS=		# the Pythons that gangway/ was made for
 case $0 in */*) cd -- "${0%/*}" || exit ;; esac
 cd .. || exit
 export PYTHONPATH="$PWD/vendor${PYTHONPATH:+:$PYTHONPATH}"
-export PYTHONDONTWRITEBYTECODE="${PYTHONDONTWRITEBYTECODE-1}"
 
-become() { exec "$@"; }
+# Become a server, which a CGI program cannot be.
+become() {
+	[ -z "$GATEWAY_INTERFACE" ] || page 'The web server runs this file' \
+	    'as a CGI program, for one request: gangway needs FastCGI' \
+	    '(mod_fcgid) or Passenger here.'
+	exec "$@"
+}
+
+misfit() { exec "$1" gangway/fits.py; }
+
+page() {
+	printf '%s\r\n' 'Status: 500 Internal Server Error' \
+	    'Content-Type: text/plain' 'Cache-Control: no-store' '' "$*"
+	exit 0
+}
 
 # Those that may be the right one, best first.
 pythons() {
@@ -39,16 +52,15 @@ program=$(command -v gangway/bin/gangway || command -v bin/gangway ||
 library=$(sed -n 's/^program-library //p' gangway/made.txt 2>/dev/null)
 if [ "$HOW" != inside ] && [ -d "${VIRTUAL_ENV-${library:-/}}" ] &&
     "$program" --version >/dev/null 2>&1 </dev/null; then
-	exec "$program" ${APP:+"$APP"}
+	become "$program" ${APP:+"$APP"}
 fi
 
 # Nothing fits. Any Python can say so on a page.
 for py in $(pythons); do
 	command -v "$py" >/dev/null 2>&1 || continue
-	become "$py" gangway/fits.py
+	misfit "$py"
 done
 echo 'dispatch.fcgi: no Python is found here: set PYTHON= in this file' >&2
-[ -z "$GATEWAY_INTERFACE" ] || printf '%s\r\n' \
-    'Status: 500 Internal Server Error' 'Content-Type: text/plain' '' \
-    'No Python is found on this host: set PYTHON= in public/dispatch.fcgi.'
+[ -z "$GATEWAY_INTERFACE" ] || page 'No Python is found on this host:' \
+    'set PYTHON= in public/dispatch.fcgi.'
 exit 1

@@ -224,7 +224,7 @@ def main():
     error = None
     sys.path[0] = os.path.dirname(HOME)     # not HOME: no module is its own
     try:
-        import gangway._core    # noqa: F401
+        __import__("gangway._core")
     except ImportError as e:
         error = e
     body = text(error).encode("utf-8")

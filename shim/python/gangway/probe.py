@@ -176,8 +176,12 @@ def try_folder(path):
         if vfs.f_flag & getattr(os, "ST_NOEXEC", 8) else "")
 
 
-def folders():
+def folders(environ):
     root = os.path.dirname(fits.HOME)
+    shown = os.path.realpath(environ.get("DOCUMENT_ROOT") or "/nowhere")
+    if (os.path.realpath(root) + "/").startswith(shown + "/"):
+        yield root, "VISITORS MAY READ gangway.ini: the document root, %s, " \
+            "should be public/" % shown
     seen = set()
     for path in (root, os.path.join(root, "tmp"), os.path.join(root, "public"),
                  os.path.expanduser("~"), tempfile.gettempdir(), "/tmp",
@@ -199,7 +203,7 @@ def text(environ):
     with ONE_PROBE:
         groups = (("Door", door(environ)), ("Python", python()),
                   ("Machine", machine()), ("Limits", limits()),
-                  ("Tried", trials()), ("Folders", folders()))
+                  ("Tried", trials()), ("Folders", folders(environ)))
         out = ["What this host allows, " + time.strftime("%F %T %Z"), ""]
         for title, rows in groups:
             out.append(title)
