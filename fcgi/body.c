@@ -78,6 +78,7 @@ body_spill(struct body *b)
 int
 body_expect(struct body *b, uint64_t length)
 {
+	b->to_file = length > BODY_MEMORY;
 	return body_grow(b, length <= BODY_MEMORY ? (size_t)length :
 	    BODY_WINDOW);
 }
@@ -87,7 +88,7 @@ body_add(struct body *b, const char *p, size_t n)
 {
 	size_t k;
 
-	if (b->fd == -1 && b->n + n <= BODY_MEMORY) {
+	if (b->fd == -1 && !b->to_file && b->n + n <= BODY_MEMORY) {
 		if (b->n + n > b->cap && body_grow(b, b->n + n < 4096 ? 4096 :
 		    2 * (b->n + n)) == -1)
 			return -1;

@@ -6,6 +6,7 @@
 #ifndef FCGI_BODY_H
 #define FCGI_BODY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,7 @@ struct body {
 	uint64_t	 filed;		/* of them written to the file */
 	uint64_t	 read;		/* file bytes brought back to p */
 	int		 fd;		/* -1: all in memory */
+	bool		 to_file;	/* known to be too long for memory */
 };
 
 void	 body_init(struct body *);

@@ -45,6 +45,7 @@ struct connection {
 	bool			 eof;		/* the client sends no more */
 	bool			 close_after;	/* once the queue is empty */
 	bool			 receiving;	/* bytes are being taken in */
+	bool			 given;		/* to another worker */
 	bool			 closed;	/* its handle is */
 	atomic_bool		 eager;		/* has work for after it */
 	unsigned int		 refs;		/* requests queued or running */

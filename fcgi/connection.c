@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/child.h"
 #include "fcgi/connection.h"
 #include "fcgi/handoff.h"
 #include "fcgi/log.h"
@@ -57,6 +58,8 @@ connection_cut(struct connection *c)
 		return;
 	sink_break(c);
 	sink_unwatch(c);
+	if (child_born() && !c->given)	/* who may keep it open */
+		(void)shutdown(c->fd, SHUT_RDWR);
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->net->nconns--;
 	buffer_free(&c->in);
@@ -532,7 +535,7 @@ connection_done(struct request *rq)
 	if (c->listener->protocol == PROTOCOL_FASTCGI)
 		c->session.fastcgi->running--;
 	if (abandoned) {		/* it was answered for */
-		if (c->close_after)
+		if (c->close_after || c->eof)
 			finish(c, false);
 		else
 			settle(c);
@@ -656,9 +659,10 @@ open_handle(struct connection *c)
 		(void)uv_tcp_init(&c->net->loop, &c->uv.tcp);
 		rc = uv_tcp_open(&c->uv.tcp, c->fd);
 	}
-	if (rc != 0)
+	if (rc != 0) {
 		(void)close(c->fd);
-	else
+		c->fd = -1;
+	} else
 		rc = uv_read_start(&c->uv.stream, on_alloc, on_read);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fcgi/acceptor.h"
+#include "fcgi/child.h"
 #include "fcgi/connection.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/engine.h"
@@ -150,6 +151,8 @@ call(struct thread *t, struct request *rq, bool give_way)
 	bool ok;
 
 	ok = kind->call(&rq->pub) == 0;
+	if (child_is())
+		child_end(ok);
 	if (give_way)		/* others are likely to want it now */
 		leave_app(t);
 	response_finish(rq, ok);

@@ -145,5 +145,7 @@ handoff_give(struct connection *c)
 	cm->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(cm), &c->fd, sizeof(int));
 	/* Not taken now (its buffer is full): tried again at the next tick. */
-	return sendmsg(net->handoff, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1;
+	c->given = sendmsg(net->handoff, &m, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    -1;
+	return c->given;
 }

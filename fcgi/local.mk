@@ -43,6 +43,7 @@ fcgi_librequest_la_SOURCES = \
 
 fcgi_libserver_la_SOURCES = \
 	%D%/acceptor.c %D%/acceptor.h \
+	%D%/child.c %D%/child.h \
 	%D%/conn.h %D%/connection.c %D%/connection.h \
 	%D%/connections.c %D%/connections.h \
 	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \

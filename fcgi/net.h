@@ -22,7 +22,8 @@ enum {
 	NET_BODY_MS = 60 * 1000,	/* silence within a body */
 	NET_SEND_MS = 60 * 1000,	/* a client takes nothing */
 	NET_LINGER_MS = 2 * 1000,	/* after a refusal */
-	NET_TICK_MS = 100
+	NET_TICK_MS = 100,
+	NET_QUIET_TICKS = 10		/* until memory is given back */
 };
 
 struct connection;
@@ -62,6 +63,7 @@ struct net {
 	struct acceptor		*acceptors;
 	size_t			 nacceptors;
 	bool			 accepting;
+	unsigned int		 quiet;		/* ticks without a request */
 
 	/* A connection that another worker gives. */
 	void			(*adopt)(struct net *, const struct listener *,

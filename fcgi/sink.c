@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/child.h"
 #include "fcgi/log.h"
 #include "fcgi/sink.h"
 
@@ -70,6 +71,8 @@ sink_send(struct request *rq, struct iovec *v, int n)
 	enum send_result r = SEND_GONE;
 	bool queued = false;
 
+	if (child_is())
+		return SEND_GONE;
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;
@@ -92,6 +95,8 @@ sink_file(struct request *rq, int file, off_t at, uint64_t n)
 	bool queued = false;
 	int rc;
 
+	if (child_is())
+		return SEND_GONE;
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;

@@ -13,6 +13,7 @@
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/acceptor.h"
+#include "fcgi/child.h"
 #include "fcgi/connections.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/handoff.h"
@@ -431,6 +432,7 @@ serve(struct serving *s)
 	};
 
 	wake = &s->net.wake;
+	child_watch(s->w->listeners);
 	atomic_store(&s->place->heartbeat_ms, now_ms());
 	atomic_store(&s->place->state, PLACE_READY);
 	scoreboard_ring(s->w->board);

@@ -30,7 +30,7 @@ PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
+	t/slow.py t/engine.py t/abuse.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -160,7 +160,7 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 	t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
 	t/apps/site.fcgi t/apps/syntax.py \
-	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
+	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py t/apps/rude.py \
 	t/apps/validated.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
 	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
@@ -211,6 +211,8 @@ SOAK = 300
 soak: all
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/churn.py
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/abuse.py
 prove: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
