@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fcgi/body.h"
+#include "fcgi/log.h"
 
 void
 body_init(struct body *b)
@@ -29,16 +30,22 @@ body_grow(struct body *b, size_t cap)
 	return 0;
 }
 
-/* A file without a name, in TMPDIR or /tmp. */
+static const char *
+temporary_folder(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir == NULL || *dir == '\0' ? "/tmp" : dir;
+}
+
+/* A file without a name. */
 static int
 temporary_file(void)
 {
-	const char *dir = getenv("TMPDIR");
+	const char *dir = temporary_folder();
 	char path[4096];
 	int fd;
 
-	if (dir == NULL || *dir == '\0')
-		dir = "/tmp";
 #ifdef O_TMPFILE
 	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd != -1)
@@ -138,6 +145,16 @@ body_complete(struct body *b)
 	b->at = 0;
 	b->read = 0;
 	return 0;
+}
+
+void
+body_log_error(void)
+{
+	if (errno == ENOMEM)
+		log_error("Out of memory for a request");
+	else
+		log_error("Cannot keep a request's body in a temporary file "
+		    "in %s: %s", temporary_folder(), strerror(errno));
 }
 
 ssize_t

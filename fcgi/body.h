@@ -36,6 +36,9 @@ void	 body_commit(struct body *, size_t n);
 /* All has arrived. 0, or -1 with errno (disk full ...). */
 int	 body_complete(struct body *);
 
+/* Say why one of these failed, from errno. */
+void	 body_log_error(void);
+
 /* Reading: up to the returned number of unread bytes at *p; 0 at the end,
  * -1 with errno. */
 ssize_t	 body_peek(struct body *, const char **p);

@@ -19,8 +19,6 @@ struct connection;
 struct connection_ops {
 	/* The queue is empty, or the client is gone (broken). */
 	void	(*flushed)(struct connection *, bool broken);
-	/* It cannot be waited for: close it now. */
-	void	(*cut)(struct connection *);
 };
 
 enum {
@@ -41,6 +39,7 @@ struct connection {
 	enum net_list		 in_list;
 	uint64_t		 since_ms;
 	int			 fd;
+	bool			 starved;	/* no descriptor to wait with */
 	bool			 stopped;	/* not reading */
 	bool			 eof;		/* the client sends no more */
 	bool			 close_after;	/* once the queue is empty */

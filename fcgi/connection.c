@@ -142,7 +142,8 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	char page[2048];
 	size_t n;
 
-	log_warning("Invalid request from ip=%s: %s",
+	log_warning("%s request from ip=%s: %s",
+	    no->status == 503 ? "Refused" : "Invalid",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
 	read_stop(c);
 	if (c->listener->protocol == PROTOCOL_HTTP && c->active == NULL) {
@@ -152,6 +153,15 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 		c->stopped = false;
 	}
 	finish(c, c->listener->protocol == PROTOCOL_HTTP);
+}
+
+/* What is needed for a request cannot be had. */
+static void
+refuse_all(struct connection *c)
+{
+	body_log_error();
+	connection_refused(c, &(struct http_refusal){ 503,
+	    SESSION_NO_ROOM });
 }
 
 static void
@@ -229,8 +239,7 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 		connection_refused(c, &s->no);
 		return false;
 	case SESSION_MEMORY:
-		connection_refused(c, &(struct http_refusal){ 503,
-		    "out of memory or disk space for the request" });
+		refuse_all(c);
 		return false;
 	default:
 		return false;
@@ -248,7 +257,10 @@ refuse_fastcgi(struct connection *c, struct fastcgi_session *s)
 		connection_refused(c, &s->no);
 		return false;
 	}
-	log_warning("Invalid FastCGI request: %s", s->no.why);
+	if (s->no.status == 503)
+		body_log_error();
+	log_warning("%s FastCGI request: %s", s->no.status == 503 ?
+	    "Refused" : "Invalid", s->no.why);
 	if (!rq->keep)
 		s->close = true;
 	rq->conn = c;
@@ -291,8 +303,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REFUSED:
 		return refuse_fastcgi(c, s);
 	case SESSION_MEMORY:
-		connection_refused(c, &(struct http_refusal){ 503,
-		    "out of memory or disk space for the request" });
+		refuse_all(c);
 		return false;
 	default:
 		return false;
@@ -320,6 +331,8 @@ settle(struct connection *c)
 {
 	bool body;
 
+	if (c->active != NULL && c->in.n > 0)	/* the next one waits */
+		atomic_store(&c->eager, true);
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
 	if (c->listener->protocol == PROTOCOL_HTTP)
@@ -470,8 +483,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 			take(c, rq);
 			break;
 		case SESSION_MEMORY:
-			connection_refused(c, &(struct http_refusal){ 503,
-			    "out of disk space for the request" });
+			refuse_all(c);
 			break;
 		default:
 			enter(c, NET_BODY);
@@ -671,7 +683,7 @@ void
 connection_start(struct connection *c, const char *in, size_t n)
 {
 	static const struct connection_ops ops = {
-		.flushed = flushed, .cut = connection_cut,
+		.flushed = flushed,
 	};
 
 	c->ops = &ops;

@@ -140,7 +140,7 @@ expire_readers(struct net *net)
 	uint64_t now = uv_now(&net->loop);
 
 	TAILQ_FOREACH(c, &net->list[NET_BUSY], entry) {
-		if (c->writable == NULL || sink_broken(c) ||
+		if ((c->writable == NULL && !c->starved) || sink_broken(c) ||
 		    c->since_ms + NET_SEND_MS > now)
 			continue;
 		log_info("Connection from ip=%s cut: the client takes no more",

@@ -310,7 +310,7 @@ lead(struct thread *t, bool look)
 {
 	struct dispatch *d = t->d;
 	struct net *net = d->c.net;
-	bool again;
+	bool again, block;
 
 	d->leader = t->me;
 	t->now_ns = 0;
@@ -322,11 +322,13 @@ lead(struct thread *t, bool look)
 	acceptors_pause(net, full(d));
 	atomic_store_explicit(&d->c.place->full, d->running >= d->c.threads,
 	    memory_order_relaxed);
-	d->blocked = !look;
+	/* Reaping may have brought the next of pipelined requests. */
+	block = !look && net->fresh == NULL;
+	d->blocked = block;
 	pthread_mutex_unlock(&d->m);
 	if (!look)
 		leave_app(t);
-	loop_turn(net, !look);
+	loop_turn(net, block);
 	if (look && net->fresh == NULL && t->entered && t->me == 0 &&
 	    d->c.kind->signals != NULL)
 		(void)d->c.kind->signals();

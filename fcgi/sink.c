@@ -12,10 +12,8 @@
 
 /* --- any thread */
 
-/* Ask the loop to see to the queue: not here, where a failure would cut the
- * connection under whoever is using it. */
 static void
-ask_loop(struct connection *c)
+put_todo(struct connection *c)
 {
 	struct net *net = c->net;
 
@@ -26,7 +24,15 @@ ask_loop(struct connection *c)
 		net->todo = c;
 	}
 	pthread_mutex_unlock(&net->todo_lock);
-	(void)uv_async_send(&net->wake);
+}
+
+/* Ask the loop to see to the queue: not here, where a failure would cut the
+ * connection under whoever is using it. */
+static void
+ask_loop(struct connection *c)
+{
+	put_todo(c);
+	(void)uv_async_send(&c->net->wake);
 }
 
 /* lock held */
@@ -273,6 +279,7 @@ sink_watch(struct connection *c)
 	if (fd != -1 && (c->writable = malloc(sizeof(*c->writable))) != NULL) {
 		if (uv_poll_init(&c->net->loop, c->writable, fd) == 0) {
 			c->writable->data = c;
+			c->starved = false;
 			c->since_ms = uv_now(&c->net->loop);
 			(void)uv_poll_start(c->writable, UV_WRITABLE,
 			    on_writable);
@@ -283,7 +290,11 @@ sink_watch(struct connection *c)
 	}
 	if (fd != -1)
 		(void)close(fd);
-	log_error("Cannot wait for a slow client: out of descriptors or "
-	    "memory; its connection is cut");
-	c->ops->cut(c);
+	if (!c->starved) {
+		log_error("Cannot wait for a slow client: out of descriptors "
+		    "or memory; trying again");
+		c->starved = true;
+		c->since_ms = uv_now(&c->net->loop);
+	}
+	put_todo(c);
 }

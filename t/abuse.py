@@ -476,6 +476,23 @@ def test_fork(klass):
         is_(s.stop(), 0, klass + ": and stops in order")
 
 
+# --- clients in a hurry
+
+def test_pipelined(klass):
+    """Who sends twenty requests at once waits for no clock of ours."""
+    with serve("-k", klass, "-w", "1", "--threads", "1") as s:
+        for path in ("/ok", "/sleep/2"):
+            worst = 0.0
+            for _ in range(4):
+                with s.http() as c:
+                    t0 = time.monotonic()
+                    c.send(request(path, "", "POST", b"x") * 20)
+                    good = all(c.read().status == 200 for _ in range(20))
+                    worst = max(worst, time.monotonic() - t0)
+            ok(good and worst < 0.5 * SLOWER, "%s: twenty pipelined %s at "
+               "once" % (klass, path), "%.2f s" % worst)
+
+
 # --- for a long time
 
 def test_soak(klass):
@@ -522,7 +539,7 @@ def main():
     note("T_SEED=%d" % SEED)
     only = sys.argv[1:]
     for test in (test_garbage, test_leave, test_kill, test_deaths, test_fork,
-                 test_soak):
+                 test_pipelined, test_soak):
         for klass in ("sync", "gthread"):
             if not only or test.__name__[5:] in only:
                 attempt(test, klass)

@@ -26,11 +26,12 @@ C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi.t t/cgi_head.t t/flags.t \
 	t/manager.t t/native.t t/pidfile.t t/queue.t t/record.t \
 	t/request.t t/resources.t t/response.t t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
-PY_TESTS = t/example.py t/native_server.py
+PY_TESTS = t/example.py t/native_server.py t/faults.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/engine.py t/abuse.py t/messages.py t/extension.py t/venv.py
+	t/slow.py t/engine.py t/abuse.py \
+	t/limits.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -99,6 +100,11 @@ t_apps_native_test_la_SOURCES = %D%/apps/native_test.c
 t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 	-avoid-version -rpath /nowhere
 t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
+check_LTLIBRARIES += t/apps/faults.la
+t_apps_faults_la_SOURCES = %D%/apps/faults.c
+t_apps_faults_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_apps_faults_la_LIBADD  = -ldl
 t_wsgi_t_SOURCES = %D%/wsgi.c %D%/shim_server.c %D%/shim_server.h
 t_wsgi_t_LDADD   = t/libtap.a
 
@@ -160,7 +166,7 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 	t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
 	t/apps/site.fcgi t/apps/syntax.py \
-	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py t/apps/rude.py \
+	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py t/apps/rude.py t/apps/faulty.py \
 	t/apps/validated.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
 	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \

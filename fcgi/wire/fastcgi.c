@@ -48,14 +48,12 @@ begin(struct fastcgi_session *s, struct request_pool *pool)
 	if (find(s, id) != NULL)
 		return refuse(s, 400, "BEGIN_REQUEST for an open request id");
 	if (role != RECORD_RESPONDER || s->nopen + s->running >=
-	    FASTCGI_MPX_MAX) {
+	    FASTCGI_MPX_MAX || (rq = request_take(pool)) == NULL) {
 		if ((flags & RECORD_KEEP_CONN) == 0)
 			s->close = true;
 		return end_request(s, id, role != RECORD_RESPONDER ?
 		    RECORD_UNKNOWN_ROLE : RECORD_OVERLOADED);
 	}
-	if ((rq = request_take(pool)) == NULL)
-		return SESSION_MEMORY;
 	rq->id = id;
 	rq->minor = 1;
 	rq->wire = &fastcgi_wire;
@@ -90,6 +88,12 @@ refuse_request(struct fastcgi_session *s, struct request **at, int status,
 }
 
 static enum session_event
+no_room(struct fastcgi_session *s, struct request **at)
+{
+	return refuse_request(s, at, 503, SESSION_NO_ROOM);
+}
+
+static enum session_event
 stdin_end(struct fastcgi_session *s, struct request **at)
 {
 	struct request *rq = *at;
@@ -99,7 +103,7 @@ stdin_end(struct fastcgi_session *s, struct request **at)
 		return refuse_request(s, at, 400,
 		    "body shorter than CONTENT_LENGTH");
 	if (body_complete(&rq->body) == -1)
-		return SESSION_MEMORY;
+		return no_room(s, at);
 	rq->pub.body_length = rq->body.total;
 	rq->pub.has_body = length >= 0 || rq->body.total > 0;
 	unlink_open(s, at);
@@ -121,7 +125,7 @@ params_end(struct fastcgi_session *s, struct request **at,
 		return refuse_request(s, at, 413,
 		    "body larger than limit_request_body");
 	if (length > 0 && body_expect(&rq->body, (uint64_t)length) == -1)
-		return SESSION_MEMORY;
+		return no_room(s, at);
 	return SESSION_MORE;
 }
 
@@ -153,7 +157,7 @@ stdin_data(struct fastcgi_session *s, struct request **at,
 		return refuse_request(s, at, 413,
 		    "body larger than limit_request_body");
 	if (n > 0 && body_add(&rq->body, p, n) == -1)
-		return SESSION_MEMORY;
+		return no_room(s, at);
 	return SESSION_MORE;
 }
 

@@ -9,6 +9,8 @@
 #include "fcgi/response.h"
 #include "fcgi/wire/http.h"
 
+enum { NO_ROOM = 503 };		/* from the callback for chunks */
+
 /* --- requests */
 
 /* CGI's form of a header name (RFC 3875 section 4.1.18). */
@@ -330,7 +332,7 @@ chunk_data(void *arg, const char *p, size_t n)
 {
 	struct request *rq = arg;
 
-	return body_add(&rq->body, p, n);
+	return body_add(&rq->body, p, n) == -1 ? NO_ROOM : 0;
 }
 
 static enum session_event
@@ -351,7 +353,8 @@ feed_chunks(struct http_session *s, const struct wire_config *c,
 
 	if ((k = http_chunks_feed(s->chunks, p, n, chunk_data, s->rq, &done,
 	    &s->no)) == -1)
-		return SESSION_REFUSED;
+		return s->no.status == NO_ROOM ? SESSION_MEMORY :
+		    SESSION_REFUSED;
 	*used += (size_t)k;
 	if (c->body_max != 0 && s->rq->body.total > c->body_max)
 		return refuse(s, 413, "body larger than limit_request_body");

@@ -88,8 +88,8 @@ def memory(environ, start, mb):
     return plain(start, b"%d" % len(bytes(mb << 20)))
 
 
-def hold(environ, start, mb):
-    held.append(b"\1" * (mb << 20))
+def hold(environ, start, kb):
+    held.append(b"\1" * (kb << 10))
     return plain(start, b"held")
 
 
