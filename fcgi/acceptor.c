@@ -103,7 +103,7 @@ accept_one(struct acceptor *a)
 	if (fd != -1) {
 		sa.ss_family = (sa_family_t)a->listener->family;
 		connections_open(a->net, a->listener, fd,
-		    (struct sockaddr *)&sa, NULL, 0);
+		    (struct sockaddr *)&sa, NULL, 0, NULL);
 		return fd < top ? 0 : rest(a, "descriptors run short");
 	}
 	switch (errno) {

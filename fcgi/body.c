@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fcgi/body.h"
@@ -155,6 +156,34 @@ body_log_error(void)
 	else
 		log_error("Cannot keep a request's body in a temporary file "
 		    "in %s: %s", temporary_folder(), strerror(errno));
+}
+
+int
+body_to_file(struct body *b)
+{
+	if (b->fd == -1 && (b->fd = memfd_create("gangway", MFD_CLOEXEC)) ==
+	    -1)
+		return -1;
+	return body_spill(b);
+}
+
+int
+body_take_file(struct body *b)
+{
+	int fd = b->fd;
+
+	b->fd = -1;
+	body_free(b);
+	return fd;
+}
+
+int
+body_give_file(struct body *b, int fd, uint64_t n)
+{
+	body_free(b);
+	b->fd = fd;
+	b->filed = b->total = n;
+	return body_grow(b, BODY_WINDOW);
 }
 
 ssize_t

@@ -39,6 +39,12 @@ int	 body_complete(struct body *);
 /* Say why one of these failed, from errno. */
 void	 body_log_error(void);
 
+/* Put one that is whole into a file; take that file, for the caller to
+ * close; begin with such a file of n bytes, which is closed with the body. */
+int	 body_to_file(struct body *);
+int	 body_take_file(struct body *);
+int	 body_give_file(struct body *, int fd, uint64_t n);
+
 /* Reading: up to the returned number of unread bytes at *p; 0 at the end,
  * -1 with errno. */
 ssize_t	 body_peek(struct body *, const char **p);

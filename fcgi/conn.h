@@ -51,6 +51,7 @@ struct connection {
 	struct request		*active;	/* those, by ->sibling */
 	struct buffer		 in;		/* bytes not understood yet */
 	size_t			 scanned;
+	struct spill		 spill;		/* a part of `in` */
 	struct peer		 peer;
 	union {
 		struct http_session	 http;
@@ -66,5 +67,15 @@ struct connection {
 	bool			 in_todo;	/* under net->todo_lock */
 	struct connection	*next_todo;
 };
+
+/* A complete request of this connection waits for a caller from now on. */
+void	 conn_add(struct connection *, struct request *);
+/* It is over. */
+void	 conn_remove(struct connection *, struct request *);
+/* The one with that FastCGI id, if its end was not sent yet; or NULL. */
+struct request *conn_find(struct connection *, uint16_t id);
+/* The one whose head has been read and whose body is c->spill, which is
+ * none any more; NULL when it is not whole. */
+struct request *conn_spill(struct connection *);
 
 #endif

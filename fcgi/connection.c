@@ -12,7 +12,6 @@
 #include "fcgi/log.h"
 #include "fcgi/response.h"
 #include "fcgi/sink.h"
-#include "fcgi/wire/again.h"
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
@@ -63,6 +62,8 @@ connection_cut(struct connection *c)
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->net->nconns--;
 	buffer_free(&c->in);
+	if (c->spill.fd != -1)
+		(void)close(c->spill.fd);
 	if (c->listener->protocol == PROTOCOL_FASTCGI) {
 		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
 		free(c->session.fastcgi);
@@ -167,41 +168,16 @@ refuse_all(struct connection *c)
 static void
 take(struct connection *c, struct request *rq)
 {
-	struct net *net = c->net;
-
-	rq->conn = c;
 	rq->sink = &connection_sink;
-	rq->next = NULL;
-	rq->pub.vars = rq->vars;
-	rq->pub.nvars = rq->nvars;
-	atomic_store_explicit(&rq->state, REQUEST_QUEUED,
-	    memory_order_relaxed);
-	rq->sibling = c->active;
-	c->active = rq;
-	c->refs++;
-	*net->fresh_end = rq;
-	net->fresh_end = &rq->next;
-	net->nrequests++;
+	conn_add(c, rq);
 	if (c->in_list != NET_BUSY)
 		enter(c, NET_BUSY);
-}
-
-/* The request with that id, if its end was not sent yet. */
-static struct request *
-find_id(struct connection *c, uint16_t id)
-{
-	struct request *rq;
-
-	for (rq = c->active; rq != NULL; rq = rq->sibling)
-		if (rq->id == id && !atomic_load(&rq->over))
-			break;
-	return rq;
 }
 
 static void
 abort_id(struct connection *c, uint16_t id)
 {
-	struct request *rq = find_id(c, id);
+	struct request *rq = conn_find(c, id);
 	uint8_t end[16];
 
 	if (rq == NULL)
@@ -288,7 +264,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REQUEST:
 		rq = s->rq;
 		s->rq = NULL;
-		if (find_id(c, rq->id) != NULL) {
+		if (conn_find(c, rq->id) != NULL) {
 			request_put(&c->net->pool, rq);
 			connection_refused(c, &(struct http_refusal){ 400,
 			    "a request id that is in use" });
@@ -389,19 +365,39 @@ digest(struct connection *c, char *p, size_t n)
 	settle(c);
 }
 
+/* Its body comes after the head that was the last to be understood. */
+static void
+take_spill(struct connection *c)
+{
+	struct request *rq = conn_spill(c);
+
+	if (rq != NULL)
+		take(c, rq);
+	else
+		refuse_all(c);
+}
+
 /* Understand what is kept in c->in. */
 static void
 feed(struct connection *c)
 {
-	size_t used;
+	size_t used, n;
 	bool more = true;
 
 	while (more && c->in.n > 0 && attentive(c)) {
-		more = step(c, c->in.p, c->in.n, &used);
+		n = c->spill.fd != -1 ? c->spill.at : c->in.n;
+		more = step(c, c->in.p, n, &used);
 		if (uv_is_closing(&c->uv.handle) || c->close_after)
 			return;		/* its bytes are gone already */
 		buffer_drop(&c->in, used);
 		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
+		c->spill.at -= c->spill.fd != -1 ? used : 0;
+		if (c->spill.fd != -1 && c->spill.at == 0) {
+			take_spill(c);
+			if (uv_is_closing(&c->uv.handle) || c->close_after)
+				return;
+			more = true;
+		}
 	}
 	if (c->close_after || uv_is_closing(&c->uv.handle))
 		return;
@@ -493,18 +489,6 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 
 /* --- requests that are over */
 
-static void
-unlink_active(struct connection *c, struct request *rq)
-{
-	struct request **p;
-
-	for (p = &c->active; *p != NULL; p = &(*p)->sibling)
-		if (*p == rq) {
-			*p = rq->sibling;
-			break;
-		}
-}
-
 /* To another worker, if one takes it; else it is tried at each tick. */
 static void
 give(struct connection *c)
@@ -537,8 +521,7 @@ connection_done(struct request *rq)
 	    keep = rq->keep && !rq->rs.broken && !rq->gone && !broken,
 	    cut = rq->rs.broken, abandoned = rq->abandoned;
 
-	unlink_active(c, rq);
-	c->refs--;
+	conn_remove(c, rq);
 	request_put(&c->net->pool, rq);
 	if (uv_is_closing(&c->uv.handle)) {
 		release(c);
@@ -569,40 +552,20 @@ connection_done(struct request *rq)
 		go_on(c);
 }
 
-/* Of a connection whose requests are all queued, one becomes bytes again. */
-bool
-connection_recall(struct request *rq)
+void
+connection_take_back(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool fastcgi = c->listener->protocol == PROTOCOL_FASTCGI;
-	struct buffer in = { 0 };
-	struct request *other;
 
-	if (!handoff_able(c) || rq->gone || rq->abandoned)
-		return false;
-	for (other = c->active; other != NULL; other = other->sibling)
-		if (atomic_load(&other->state) != REQUEST_QUEUED)
-			return false;
-	if ((fastcgi ? again_fastcgi : again_http)(&in, rq,
-	    HANDOFF_BYTES) == -1 ||
-	    buffer_add(&in, c->in.p, c->in.n, HANDOFF_BYTES) == -1) {
-		buffer_free(&in);
-		return false;
-	}
-	buffer_free(&c->in);
-	c->in = in;
-	c->scanned = 0;
-	unlink_active(c, rq);
-	c->refs--;
+	conn_remove(c, rq);
 	c->net->nrequests--;
-	if (fastcgi)
+	if (c->listener->protocol == PROTOCOL_FASTCGI)
 		c->session.fastcgi->running--;
 	request_put(&c->net->pool, rq);
 	if (c->refs == 0) {
 		enter(c, NET_HEAD);
 		give(c);
 	}
-	return true;
 }
 
 void
@@ -690,6 +653,11 @@ connection_start(struct connection *c, const char *in, size_t n)
 	if (open_handle(c) != 0) {
 		log_error("Cannot watch a new connection: out of resources");
 		connection_cut(c);
+	} else if (c->spill.fd != -1) {
+		if (buffer_add(&c->in, in, n, CONNECTION_IN_MAX) == -1)
+			refuse_all(c);
+		else
+			feed(c);
 	} else if (n > 0)
 		digest(c, (char *)(uintptr_t)in, n);
 }

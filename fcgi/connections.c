@@ -62,6 +62,7 @@ connection_new(struct net *net, const struct listener *l, int fd)
 	c->net = net;
 	c->listener = l;
 	c->fd = fd;
+	c->spill.fd = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->drained, NULL);
 	return c;
@@ -69,15 +70,20 @@ connection_new(struct net *net, const struct listener *l, int fd)
 
 void
 connections_open(struct net *net, const struct listener *l, int fd,
-    const struct sockaddr *sa, const char *in, size_t n)
+    const struct sockaddr *sa, const char *in, size_t n,
+    const struct spill *spill)
 {
 	struct connection *c;
 
 	if ((c = connection_new(net, l, fd)) == NULL) {
 		log_error("Out of memory for a connection");
 		(void)close(fd);
+		if (spill != NULL && spill->fd != -1)
+			(void)close(spill->fd);
 		return;
 	}
+	if (spill != NULL)
+		c->spill = *spill;
 	set_peer(c, sa);
 	net->nconns++;
 	c->in_list = NET_HEAD;

@@ -26,6 +26,14 @@ enum {
 	NET_QUIET_TICKS = 10		/* until memory is given back */
 };
 
+/* A body that came with a connection, as a file: n bytes after the first
+ * `at` of those that are unread. */
+struct spill {
+	int		 fd;		/* -1: there is none */
+	size_t		 at;
+	uint64_t	 n;
+};
+
 struct connection;
 TAILQ_HEAD(connections, connection);
 
@@ -68,7 +76,8 @@ struct net {
 	/* A connection that another worker gives. */
 	void			(*adopt)(struct net *, const struct listener *,
 				    int fd, const struct sockaddr *,
-				    const char *in, size_t n);
+				    const char *in, size_t n,
+				    const struct spill *);
 	/* Requests that callers are done with, taken back at once. */
 	void			(*reap)(void *);
 	void			*reap_arg;

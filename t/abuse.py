@@ -493,6 +493,59 @@ def test_pipelined(klass):
                "once" % (klass, path), "%.2f s" % worst)
 
 
+# --- behind a stuck caller
+
+def test_behind(klass):
+    """Bodies of any size that wait behind a stuck caller are served by its
+    successor, and what was pipelined after them."""
+    sizes = (0, 100, 20000, 40000, 200000, 300000, 3000000)
+    threads = 1 if klass == "sync" else 2
+    with serve("-k", klass, "-w", "1", "--threads", threads, "--timeout",
+               "60", "--request-timeout", "2", "--graceful-timeout", "10",
+               binds=("http", "fcgi", "unix")) as s:
+        first, = s.workers()
+        http = [Http(s.addresses[i % 2 * 2], timeout=20) for i in range(14)]
+        fcgi = [Fcgi(s.addresses[1], 20) for _ in sizes]
+        stuck = [s.http(timeout=20) for _ in range(threads)]
+        for c in http:
+            c.get("/ok")
+        for c in stuck:
+            c.send(request("/sleep/50000"))
+        time.sleep(0.3)
+        for n, c in zip(sizes * 2, http):
+            c.send(request("/body", "", "POST", b"b" * n)
+                   + request("/body", "", "POST", b"next"))
+        for n, c in zip(sizes, fcgi):
+            body = b"b" * n
+            c.send(fcgi_request(nginx_params("/body", "POST", b"x"), b"x", 4)
+                   + fcgi_request(nginx_params("/body", "POST", body), body,
+                                  5)
+                   + fcgi_request(nginx_params("/counts"), b"", 6))
+        is_([c.read().status for c in stuck], [504] * threads,
+            klass + ": the stuck ones get 504")
+        got = []
+        for c in http:
+            try:
+                got.append(tuple(c.read().body for _ in range(2)))
+            except (OSError, Broken) as e:
+                got.append(e)
+        is_(got, [(b"%d" % n, b"4") for n in sizes * 2],
+            klass + ": bodies behind them are answered elsewhere")
+        got = []
+        for c in fcgi:
+            for i in (4, 5, 6):
+                r = c.reply(i)
+                got.append(r and r.response() and (
+                    r.response().body if i < 6 else
+                    r.response().json()[2] != first))
+        is_(got, [x for n in sizes for x in (b"1", b"%d" % n, True)],
+            klass + ": over FastCGI too")
+        ok(wait_for(lambda: not alive(first), 10), klass + ": and the stuck "
+           "worker is gone", s.log()[-2000:])
+        for c in http + fcgi + stuck:
+            c.close()
+
+
 # --- for a long time
 
 def test_soak(klass):
@@ -539,7 +592,7 @@ def main():
     note("T_SEED=%d" % SEED)
     only = sys.argv[1:]
     for test in (test_garbage, test_leave, test_kill, test_deaths, test_fork,
-                 test_pipelined, test_soak):
+                 test_pipelined, test_behind, test_soak):
         for klass in ("sync", "gthread"):
             if not only or test.__name__[5:] in only:
                 attempt(test, klass)

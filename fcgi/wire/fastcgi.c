@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fcgi/response.h"
 #include "fcgi/wire/cgi.h"
@@ -311,6 +312,19 @@ fastcgi_feed(struct fastcgi_session *s, const struct wire_config *c,
 			return ev;
 	}
 	return r == -1 ? refuse(s, 400, "not FastCGI") : SESSION_MORE;
+}
+
+enum session_event
+fastcgi_body_file(struct fastcgi_session *s, int fd, uint64_t n)
+{
+	struct request **at = find(s, s->record.id);
+
+	if (at == NULL || (*at)->nvars == 0) {
+		(void)close(fd);
+		return refuse(s, 500, "a body without its head");
+	}
+	return body_give_file(&(*at)->body, fd, n) == -1 ? no_room(s, at) :
+	    stdin_end(s, at);
 }
 
 void

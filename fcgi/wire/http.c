@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fcgi/response.h"
 #include "fcgi/wire/http.h"
@@ -425,6 +426,18 @@ http_spaced(struct http_session *s, size_t n)
 	body_commit(&s->rq->body, n);
 	s->left -= n;
 	return s->left == 0 ? whole(s) : SESSION_MORE;
+}
+
+enum session_event
+http_body_file(struct http_session *s, int fd, uint64_t n)
+{
+	if (s->rq == NULL || s->chunks != NULL || s->left != n) {
+		(void)close(fd);
+		return refuse(s, 500, "a body without its head");
+	}
+	s->left = 0;
+	return body_give_file(&s->rq->body, fd, n) == -1 ? SESSION_MEMORY :
+	    whole(s);
 }
 
 void

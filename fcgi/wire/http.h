@@ -32,6 +32,8 @@ enum session_event http_feed(struct http_session *,
 char		*http_space(struct http_session *, size_t *room);
 /* n bytes were read to http_space(). */
 enum session_event http_spaced(struct http_session *, size_t n);
+/* The n bytes of the awaited body are in this file, ours to close. */
+enum session_event http_body_file(struct http_session *, int fd, uint64_t n);
 void		 http_session_done(struct http_session *,
 		    struct request_pool *);
 
