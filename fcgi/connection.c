@@ -410,13 +410,22 @@ feed(struct connection *c)
 	settle(c);
 }
 
+/* The client takes no more: what waits for a caller need not be called. */
+static void
+nobody_there(struct connection *c)
+{
+	struct request *rq;
+
+	for (rq = c->active; rq != NULL; rq = rq->sibling)
+		rq->gone = true;
+	sink_break(c);
+}
+
 /* The client sends no more. What it asked for it still gets over HTTP; a
  * web server that closes a FastCGI connection has lost its client. */
 static void
 at_eof(struct connection *c)
 {
-	struct request *rq;
-
 	c->eof = true;
 	read_stop(c);
 	if (c->refs == 0 && c->in_list != NET_SENDING) {
@@ -425,11 +434,8 @@ at_eof(struct connection *c)
 		connection_cut(c);
 		return;
 	}
-	if (c->listener->protocol == PROTOCOL_FASTCGI) {
-		for (rq = c->active; rq != NULL; rq = rq->sibling)
-			rq->gone = true;
-		sink_break(c);
-	}
+	if (c->listener->protocol == PROTOCOL_FASTCGI)
+		nobody_there(c);
 }
 
 /* Is the response out, and only the news of it not here yet? */
@@ -463,7 +469,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 	else if (n < 0) {
 		if (c->refs > 0) {
 			c->eof = true;
-			sink_break(c);
+			nobody_there(c);
 			read_stop(c);
 		} else
 			connection_cut(c);

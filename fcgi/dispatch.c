@@ -18,6 +18,7 @@
 #include "fcgi/loop.h"
 #include "fcgi/response.h"
 #include "fcgi/scoreboard.h"
+#include "fcgi/sink.h"
 
 enum {
 	SLOW_NS = 100 * 1000,		/* a call that waits as long is slow */
@@ -199,7 +200,12 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	bool give_way, sample;
 	uint64_t began, ended, cpu = 0;
 
-	if (rq->gone) {		/* its client has left: nobody would see it */
+	/* Where calls take long, it is worth a look whether its client has
+	 * left: nobody would see the answer. */
+	give_way = d->average_ns > SLOW_NS;
+	if (give_way && sink_hung_up(rq->conn))
+		rq->gone = true;
+	if (rq->gone) {
 		give_back(t, rq);
 		return;
 	}
@@ -211,7 +217,6 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 		wake_leader(d);
 	else if (d->ready != NULL && !d->entering)
 		wake_caller(d);
-	give_way = d->average_ns > SLOW_NS;
 	sample = give_way;
 	atomic_store_explicit(&rq->state, REQUEST_RUNNING,
 	    memory_order_release);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -144,6 +145,20 @@ sink_drain(struct request *rq)
 	gone = c->broken || rq->abandoned;
 	pthread_mutex_unlock(&c->lock);
 	return gone ? SEND_GONE : SEND_OK;
+}
+
+bool
+sink_hung_up(struct connection *c)
+{
+	struct pollfd p = { .fd = c->fd };
+	bool gone;
+
+	/* Under the lock, or the descriptor might be closed meanwhile. */
+	pthread_mutex_lock(&c->lock);
+	gone = c->broken || (poll(&p, 1, 0) == 1 &&
+	    (p.revents & (POLLERR | POLLHUP)) != 0);
+	pthread_mutex_unlock(&c->lock);
+	return gone;
 }
 
 /* --- the loop */

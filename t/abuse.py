@@ -368,9 +368,8 @@ def test_kill(klass):
         def client():
             while not stop.is_set():
                 try:
-                    with s.http() as c:
-                        while not stop.is_set():
-                            c.get("/sleep/3")
+                    with s.http() as c:     # anew: to all workers alike
+                        c.get("/sleep/100", "Connection: close\r\n")
                 except (OSError, Broken):
                     pass
         threads = [threading.Thread(target=client, daemon=True)
@@ -391,7 +390,7 @@ def test_kill(klass):
             worst = max(worst, time.monotonic() - t0 if good else 99)
             line = "(pid:%d) was sent SIGKILL" % victim
             wait_for(lambda: line in s.log(), 3)
-            ran = "(pid:%d) was running: GET /sleep/3" % victim
+            ran = "(pid:%d) was running: GET /sleep/100" % victim
             named += (wait_for(lambda: ran in s.log(), 1)
                       and s.log().count(line) == 1)
         stop.set()
@@ -546,6 +545,23 @@ def test_behind(klass):
             c.close()
 
 
+def test_reset(klass):
+    """Requests of clients that are known to be gone are not called."""
+    with serve("-k", klass, "-w", "1", "--threads", "1",
+               "--worker-connections", "500") as s:
+        socks = [connect(s.address) for _ in range(200)]
+        for sock in socks:
+            sock.sendall(request("/sleep/100"))
+        for sock in socks:
+            reset(sock)
+        t0 = time.monotonic()
+        with s.http(timeout=30) as c:
+            good = c.get("/ok").status == 200
+        took = time.monotonic() - t0
+        ok(good and took < 3 * SLOWER, klass + ": behind 200 that were reset "
+           "nobody waits", "%.1f s" % took)
+
+
 # --- for a long time
 
 def test_soak(klass):
@@ -592,7 +608,8 @@ def main():
     note("T_SEED=%d" % SEED)
     only = sys.argv[1:]
     for test in (test_garbage, test_leave, test_kill, test_deaths, test_fork,
-                 test_pipelined, test_behind, test_soak):
+                 test_pipelined, test_behind, test_reset,
+                 test_soak):
         for klass in ("sync", "gthread"):
             if not only or test.__name__[5:] in only:
                 attempt(test, klass)
