@@ -258,9 +258,10 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	    used)) {
 	case SESSION_SEND:
 		sink_raw(c, s->reply, s->reply_n);
-		if (s->close)
-			finish(c, false);
-		return !s->close;
+		if (!s->close)
+			return true;
+		finish(c, false);	/* there may be no session now */
+		return false;
 	case SESSION_REQUEST:
 		rq = s->rq;
 		s->rq = NULL;
