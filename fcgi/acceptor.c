@@ -1,11 +1,15 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "fcgi/acceptor.h"
 #include "fcgi/connections.h"
@@ -15,7 +19,10 @@
 enum {
 	ACCEPT_ALONE = 64,	/* at once when nobody else accepts here */
 	ACCEPT_SHARED = 2,	/* leave some to the others */
-	ACCEPT_REST_MS = 1000	/* pause when descriptors are out */
+	ACCEPT_REST_MS = 1000,	/* pause when descriptors are out */
+	/* Descriptors that connections leave to bodies, files, writers and
+	 * the application: an eighth of all, between these. */
+	ACCEPT_LEAVE_MIN = 16, ACCEPT_LEAVE_MAX = 128
 };
 
 struct acceptor {
@@ -32,6 +39,8 @@ struct acceptor {
 static const struct scoreboard *board;
 static size_t my_slot;
 static bool strangers;
+static int top;			/* descriptors from here on are left alone */
+static bool scarce;		/* they were out when last seen */
 
 static void	on_acceptable(uv_poll_t *, int, int);
 
@@ -55,6 +64,36 @@ acceptor_set(struct acceptor *a)
 	(void)uv_poll_start(&a->poll, UV_READABLE, on_acceptable);
 }
 
+/* Accept no more for a second, and say so where that is news. */
+static int
+rest(struct acceptor *a, const char *why)
+{
+	if (!scarce)
+		log_error("Cannot accept on %s: %s; trying again every "
+		    "second", a->listener->name, why);
+	scarce = true;
+	a->rest_until_ms = uv_now(&a->net->loop) + ACCEPT_REST_MS;
+	return -1;
+}
+
+/* After a rest: would the next descriptor be one that is left alone? */
+static bool
+still_scarce(struct acceptor *a)
+{
+	int fd;
+
+	if (!scarce)
+		return false;
+	fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd != -1)
+		(void)close(fd);
+	if (fd == -1 || fd >= top)
+		return true;
+	scarce = false;
+	log_info("There are descriptors again");
+	return false;
+}
+
 static int
 accept_one(struct acceptor *a)
 {
@@ -62,13 +101,15 @@ accept_one(struct acceptor *a)
 	socklen_t len = sizeof(sa);
 	int fd;
 
+	if (still_scarce(a))
+		return rest(a, strerror(EMFILE));
 	fd = accept4(a->fd, (struct sockaddr *)&sa, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd != -1) {
 		sa.ss_family = (sa_family_t)a->listener->family;
 		connections_open(a->net, a->listener, fd,
-		    (struct sockaddr *)&sa, NULL, 0);
-		return 0;
+		    (struct sockaddr *)&sa, NULL, 0, NULL);
+		return fd < top ? 0 : rest(a, "descriptors run short");
 	}
 	switch (errno) {
 	case EAGAIN:
@@ -79,10 +120,7 @@ accept_one(struct acceptor *a)
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
-		log_error("Cannot accept on %s: %s; pausing for a second",
-		    a->listener->name, strerror(errno));
-		a->rest_until_ms = uv_now(&a->net->loop) + ACCEPT_REST_MS;
-		break;
+		return rest(a, strerror(errno));
 	default:
 		log_error("Cannot accept on %s: %s", a->listener->name,
 		    strerror(errno));
@@ -111,6 +149,26 @@ acceptors_shared(void)
 {
 	return strangers || (board != NULL &&
 	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1);
+}
+
+/* Where `next` is the lowest that is free now. */
+static int
+top_descriptor(int next)
+{
+	struct rlimit r;
+	int all, leave;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur > INT_MAX)
+		return INT_MAX;
+	all = (int)r.rlim_cur;
+	leave = all / 8;
+	if (leave < ACCEPT_LEAVE_MIN)
+		leave = ACCEPT_LEAVE_MIN;
+	if (leave > ACCEPT_LEAVE_MAX)
+		leave = ACCEPT_LEAVE_MAX;
+	if (leave > (all - next) / 2)
+		leave = (all - next) / 2;
+	return all - leave;
 }
 
 static int
@@ -144,6 +202,7 @@ acceptors_open(struct net *net, const struct scoreboard *b, size_t slot,
 	board = b;
 	my_slot = slot;
 	strangers = others;
+	top = top_descriptor(uv_backend_fd(&net->loop));
 	for (i = 0; i < net->listeners->n; i++)
 		n += net->listeners->v[i].nfds;
 	if ((net->acceptors = calloc(n, sizeof(*net->acceptors))) == NULL)

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fcgi/body.h"
+#include "fcgi/log.h"
 
 void
 body_init(struct body *b)
@@ -29,16 +31,22 @@ body_grow(struct body *b, size_t cap)
 	return 0;
 }
 
-/* A file without a name, in TMPDIR or /tmp. */
+static const char *
+temporary_folder(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir == NULL || *dir == '\0' ? "/tmp" : dir;
+}
+
+/* A file without a name. */
 static int
 temporary_file(void)
 {
-	const char *dir = getenv("TMPDIR");
+	const char *dir = temporary_folder();
 	char path[4096];
 	int fd;
 
-	if (dir == NULL || *dir == '\0')
-		dir = "/tmp";
 #ifdef O_TMPFILE
 	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd != -1)
@@ -78,6 +86,7 @@ body_spill(struct body *b)
 int
 body_expect(struct body *b, uint64_t length)
 {
+	b->to_file = length > BODY_MEMORY;
 	return body_grow(b, length <= BODY_MEMORY ? (size_t)length :
 	    BODY_WINDOW);
 }
@@ -87,7 +96,7 @@ body_add(struct body *b, const char *p, size_t n)
 {
 	size_t k;
 
-	if (b->fd == -1 && b->n + n <= BODY_MEMORY) {
+	if (b->fd == -1 && !b->to_file && b->n + n <= BODY_MEMORY) {
 		if (b->n + n > b->cap && body_grow(b, b->n + n < 4096 ? 4096 :
 		    2 * (b->n + n)) == -1)
 			return -1;
@@ -137,6 +146,44 @@ body_complete(struct body *b)
 	b->at = 0;
 	b->read = 0;
 	return 0;
+}
+
+void
+body_log_error(void)
+{
+	if (errno == ENOMEM)
+		log_error("Out of memory for a request");
+	else
+		log_error("Cannot keep a request's body in a temporary file "
+		    "in %s: %s", temporary_folder(), strerror(errno));
+}
+
+int
+body_to_file(struct body *b)
+{
+	if (b->fd == -1 && (b->fd = memfd_create("gangway", MFD_CLOEXEC)) ==
+	    -1)
+		return -1;
+	return body_spill(b);
+}
+
+int
+body_take_file(struct body *b)
+{
+	int fd = b->fd;
+
+	b->fd = -1;
+	body_free(b);
+	return fd;
+}
+
+int
+body_give_file(struct body *b, int fd, uint64_t n)
+{
+	body_free(b);
+	b->fd = fd;
+	b->filed = b->total = n;
+	return body_grow(b, BODY_WINDOW);
 }
 
 ssize_t

@@ -6,6 +6,7 @@
 #ifndef FCGI_BODY_H
 #define FCGI_BODY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,7 @@ struct body {
 	uint64_t	 filed;		/* of them written to the file */
 	uint64_t	 read;		/* file bytes brought back to p */
 	int		 fd;		/* -1: all in memory */
+	bool		 to_file;	/* known to be too long for memory */
 };
 
 void	 body_init(struct body *);
@@ -33,6 +35,15 @@ char	*body_space(struct body *, size_t *room);
 void	 body_commit(struct body *, size_t n);
 /* All has arrived. 0, or -1 with errno (disk full ...). */
 int	 body_complete(struct body *);
+
+/* Say why one of these failed, from errno. */
+void	 body_log_error(void);
+
+/* Put one that is whole into a file; take that file, for the caller to
+ * close; begin with such a file of n bytes, which is closed with the body. */
+int	 body_to_file(struct body *);
+int	 body_take_file(struct body *);
+int	 body_give_file(struct body *, int fd, uint64_t n);
 
 /* Reading: up to the returned number of unread bytes at *p; 0 at the end,
  * -1 with errno. */

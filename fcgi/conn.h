@@ -19,8 +19,6 @@ struct connection;
 struct connection_ops {
 	/* The queue is empty, or the client is gone (broken). */
 	void	(*flushed)(struct connection *, bool broken);
-	/* It cannot be waited for: close it now. */
-	void	(*cut)(struct connection *);
 };
 
 enum {
@@ -41,16 +39,19 @@ struct connection {
 	enum net_list		 in_list;
 	uint64_t		 since_ms;
 	int			 fd;
+	bool			 starved;	/* no descriptor to wait with */
 	bool			 stopped;	/* not reading */
 	bool			 eof;		/* the client sends no more */
 	bool			 close_after;	/* once the queue is empty */
 	bool			 receiving;	/* bytes are being taken in */
+	bool			 given;		/* to another worker */
 	bool			 closed;	/* its handle is */
 	atomic_bool		 eager;		/* has work for after it */
 	unsigned int		 refs;		/* requests queued or running */
 	struct request		*active;	/* those, by ->sibling */
 	struct buffer		 in;		/* bytes not understood yet */
 	size_t			 scanned;
+	struct spill		 spill;		/* a part of `in` */
 	struct peer		 peer;
 	union {
 		struct http_session	 http;
@@ -73,5 +74,15 @@ conn_fastcgi(const struct connection *c)
 {
 	return c->listener->protocol == PROTOCOL_FASTCGI;
 }
+
+/* A complete request of this connection waits for a caller from now on. */
+void	 conn_add(struct connection *, struct request *);
+/* It is over. */
+void	 conn_remove(struct connection *, struct request *);
+/* The one with that FastCGI id, if its end was not sent yet; or NULL. */
+struct request *conn_find(struct connection *, uint16_t id);
+/* The one whose head has been read and whose body is c->spill, which is
+ * none any more; NULL when it is not whole. */
+struct request *conn_spill(struct connection *);
 
 #endif

@@ -6,12 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/child.h"
 #include "fcgi/connection.h"
 #include "fcgi/handoff.h"
 #include "fcgi/log.h"
 #include "fcgi/response.h"
 #include "fcgi/sink.h"
-#include "fcgi/wire/again.h"
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
@@ -19,8 +19,7 @@ static void	 on_alloc(uv_handle_t *, size_t, uv_buf_t *);
 static void	 on_read(uv_stream_t *, ssize_t, const uv_buf_t *);
 
 static const struct http_refusal too_large = { 431,
-	"request head too large" }, no_memory = { 503,
-	"out of memory or disk space for the request" };
+	"request head too large" };
 
 /* --- lists and the end */
 
@@ -62,9 +61,13 @@ connection_cut(struct connection *c)
 		return;
 	sink_break(c);
 	sink_unwatch(c);
+	if (child_born() && !c->given)	/* who may keep it open */
+		(void)shutdown(c->fd, SHUT_RDWR);
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->net->nconns--;
 	buffer_free(&c->in);
+	if (c->spill.fd != -1)
+		(void)close(c->spill.fd);
 	if (conn_fastcgi(c)) {
 		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
 		free(c->session.fastcgi);
@@ -166,7 +169,8 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	char page[2048];
 	size_t n;
 
-	log_warning("Invalid request from ip=%s: %s",
+	log_warning("%s request from ip=%s: %s",
+	    no->status == 503 ? "Refused" : "Invalid",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
 	read_stop(c);
 	if (!conn_fastcgi(c) && c->active == NULL) {
@@ -176,44 +180,28 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	finish(c, !conn_fastcgi(c));
 }
 
+/* What is needed for a request cannot be had. */
+static void
+refuse_all(struct connection *c)
+{
+	body_log_error();
+	connection_refused(c, &(struct http_refusal){ 503,
+	    SESSION_NO_ROOM });
+}
+
 static void
 take(struct connection *c, struct request *rq)
 {
-	struct net *net = c->net;
-
-	rq->conn = c;
 	rq->sink = &connection_sink;
-	rq->next = NULL;
-	rq->pub.vars = rq->vars;
-	rq->pub.nvars = rq->nvars;
-	atomic_store_explicit(&rq->state, REQUEST_QUEUED,
-	    memory_order_relaxed);
-	rq->sibling = c->active;
-	c->active = rq;
-	c->refs++;
-	*net->fresh_end = rq;
-	net->fresh_end = &rq->next;
-	net->nrequests++;
+	conn_add(c, rq);
 	if (c->in_list != NET_BUSY)
 		enter(c, NET_BUSY);
-}
-
-/* The request with that id, if its end was not sent yet. */
-static struct request *
-find_id(struct connection *c, uint16_t id)
-{
-	struct request *rq;
-
-	for (rq = c->active; rq != NULL; rq = rq->sibling)
-		if (rq->id == id && !atomic_load(&rq->over))
-			break;
-	return rq;
 }
 
 static void
 abort_id(struct connection *c, uint16_t id)
 {
-	struct request *rq = find_id(c, id);
+	struct request *rq = conn_find(c, id);
 	uint8_t end[16];
 
 	if (rq == NULL)
@@ -256,7 +244,7 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 		connection_refused(c, &s->no);
 		return false;
 	case SESSION_MEMORY:
-		connection_refused(c, &no_memory);
+		refuse_all(c);
 		return false;
 	default:
 		return false;
@@ -274,7 +262,10 @@ refuse_fastcgi(struct connection *c, struct fastcgi_session *s)
 		connection_refused(c, &s->no);
 		return false;
 	}
-	log_warning("Invalid FastCGI request: %s", s->no.why);
+	if (s->no.status == 503)
+		body_log_error();
+	log_warning("%s FastCGI request: %s", s->no.status == 503 ?
+	    "Refused" : "Invalid", s->no.why);
 	if (!rq->keep)
 		s->close = true;
 	rq->conn = c;
@@ -296,13 +287,14 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	    used)) {
 	case SESSION_SEND:
 		sink_raw(c, s->reply, s->reply_n);
-		if (s->close)
-			finish(c, false);
-		return !s->close;
+		if (!s->close)
+			return true;
+		finish(c, false);	/* there may be no session now */
+		return false;
 	case SESSION_REQUEST:
 		rq = s->rq;
 		s->rq = NULL;
-		if (find_id(c, rq->id) != NULL) {
+		if (conn_find(c, rq->id) != NULL) {
 			request_put(&c->net->pool, rq);
 			connection_refused(c, &(struct http_refusal){ 400,
 			    "a request id that is in use" });
@@ -317,7 +309,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REFUSED:
 		return refuse_fastcgi(c, s);
 	case SESSION_MEMORY:
-		connection_refused(c, &no_memory);
+		refuse_all(c);
 		return false;
 	default:
 		return false;
@@ -345,6 +337,8 @@ settle(struct connection *c)
 {
 	bool body;
 
+	if (c->active != NULL && c->in.n > 0)	/* the next one waits */
+		atomic_store(&c->eager, true);
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
 	if (!conn_fastcgi(c))
@@ -399,19 +393,39 @@ digest(struct connection *c, char *p, size_t n)
 	settle(c);
 }
 
+/* Its body comes after the head that was the last to be understood. */
+static void
+take_spill(struct connection *c)
+{
+	struct request *rq = conn_spill(c);
+
+	if (rq != NULL)
+		take(c, rq);
+	else
+		refuse_all(c);
+}
+
 /* Understand what is kept in c->in. */
 static void
 feed(struct connection *c)
 {
-	size_t used;
+	size_t used, n;
 	bool more = true;
 
 	while (more && c->in.n > 0 && attentive(c)) {
-		more = step(c, c->in.p, c->in.n, &used);
+		n = c->spill.fd != -1 ? c->spill.at : c->in.n;
+		more = step(c, c->in.p, n, &used);
 		if (uv_is_closing(&c->uv.handle) || c->close_after)
 			return;		/* its bytes are gone already */
 		buffer_drop(&c->in, used);
 		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
+		c->spill.at -= c->spill.fd != -1 ? used : 0;
+		if (c->spill.fd != -1 && c->spill.at == 0) {
+			take_spill(c);
+			if (uv_is_closing(&c->uv.handle) || c->close_after)
+				return;
+			more = true;
+		}
 	}
 	if (c->close_after || uv_is_closing(&c->uv.handle))
 		return;
@@ -422,13 +436,22 @@ feed(struct connection *c)
 	settle(c);
 }
 
+/* The client takes no more: what waits for a caller need not be called. */
+static void
+nobody_there(struct connection *c)
+{
+	struct request *rq;
+
+	for (rq = c->active; rq != NULL; rq = rq->sibling)
+		rq->gone = true;
+	sink_break(c);
+}
+
 /* The client sends no more. What it asked for it still gets over HTTP; a
  * web server that closes a FastCGI connection has lost its client. */
 static void
 at_eof(struct connection *c)
 {
-	struct request *rq;
-
 	c->eof = true;
 	read_stop(c);
 	if (c->refs == 0 && c->in_list != NET_SENDING) {
@@ -437,11 +460,8 @@ at_eof(struct connection *c)
 		connection_cut(c);
 		return;
 	}
-	if (conn_fastcgi(c)) {
-		for (rq = c->active; rq != NULL; rq = rq->sibling)
-			rq->gone = true;
-		sink_break(c);
-	}
+	if (conn_fastcgi(c))
+		nobody_there(c);
 }
 
 /* Is the response out, and only the news of it not here yet? */
@@ -475,7 +495,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 	else if (n < 0) {
 		if (c->refs > 0) {
 			c->eof = true;
-			sink_break(c);
+			nobody_there(c);
 			read_stop(c);
 		} else
 			connection_cut(c);
@@ -491,7 +511,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 			take(c, rq);
 			break;
 		case SESSION_MEMORY:
-			connection_refused(c, &no_memory);
+			refuse_all(c);
 			break;
 		default:
 			enter(c, NET_BODY);
@@ -500,18 +520,6 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 }
 
 /* --- requests that are over */
-
-static void
-unlink_active(struct connection *c, struct request *rq)
-{
-	struct request **p;
-
-	for (p = &c->active; *p != NULL; p = &(*p)->sibling)
-		if (*p == rq) {
-			*p = rq->sibling;
-			break;
-		}
-}
 
 /* To another worker, if one takes it; else it is tried at each tick. */
 static void
@@ -545,8 +553,7 @@ connection_done(struct request *rq)
 	    keep = rq->keep && !rq->rs.broken && !rq->gone && !broken,
 	    cut = rq->rs.broken, abandoned = rq->abandoned;
 
-	unlink_active(c, rq);
-	c->refs--;
+	conn_remove(c, rq);
 	request_put(&c->net->pool, rq);
 	if (uv_is_closing(&c->uv.handle)) {
 		release(c);
@@ -555,7 +562,7 @@ connection_done(struct request *rq)
 	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
 	if (abandoned) {		/* it was answered for */
-		if (c->close_after)
+		if (c->close_after || c->eof)
 			finish(c, false);
 		else
 			settle(c);
@@ -577,41 +584,20 @@ connection_done(struct request *rq)
 		go_on(c);
 }
 
-/* Of a connection whose requests are all queued, one becomes bytes again. */
-bool
-connection_recall(struct request *rq)
+void
+connection_take_back(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool fastcgi = conn_fastcgi(c);
-	struct buffer in = { 0 };
-	struct request *other;
 
-	if (!handoff_able(c) || rq->gone || rq->abandoned)
-		return false;
-	for (other = c->active; other != NULL; other = other->sibling)
-		if (atomic_load(&other->state) != REQUEST_QUEUED)
-			return false;
-	if ((fastcgi ? again_fastcgi : c->listener->protocol ==
-	    PROTOCOL_SESSION ? again_passenger : again_http)(&in, rq,
-	    HANDOFF_BYTES) == -1 ||
-	    buffer_add(&in, c->in.p, c->in.n, HANDOFF_BYTES) == -1) {
-		buffer_free(&in);
-		return false;
-	}
-	buffer_free(&c->in);
-	c->in = in;
-	c->scanned = 0;
-	unlink_active(c, rq);
-	c->refs--;
+	conn_remove(c, rq);
 	c->net->nrequests--;
-	if (fastcgi)
+	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
 	request_put(&c->net->pool, rq);
 	if (c->refs == 0) {
 		enter(c, NET_HEAD);
 		give(c);
 	}
-	return true;
 }
 
 void
@@ -677,9 +663,10 @@ open_handle(struct connection *c)
 		(void)uv_tcp_init(&c->net->loop, &c->uv.tcp);
 		rc = uv_tcp_open(&c->uv.tcp, c->fd);
 	}
-	if (rc != 0)
+	if (rc != 0) {
 		(void)close(c->fd);
-	else
+		c->fd = -1;
+	} else
 		rc = uv_read_start(&c->uv.stream, on_alloc, on_read);
 	return rc;
 }
@@ -688,13 +675,18 @@ void
 connection_start(struct connection *c, const char *in, size_t n)
 {
 	static const struct connection_ops ops = {
-		.flushed = flushed, .cut = connection_cut,
+		.flushed = flushed,
 	};
 
 	c->ops = &ops;
 	if (open_handle(c) != 0) {
 		log_error("Cannot watch a new connection: out of resources");
 		connection_cut(c);
+	} else if (c->spill.fd != -1) {
+		if (buffer_add(&c->in, in, n, CONNECTION_IN_MAX) == -1)
+			refuse_all(c);
+		else
+			feed(c);
 	} else if (n > 0)
 		digest(c, (char *)(uintptr_t)in, n);
 }

@@ -15,9 +15,9 @@ void	 connection_done(struct request *);
 /* Answer `status` in a running request's stead; its caller's writes go
  * nowhere from now on. False when it is too late for that. */
 bool	 connection_abandon(struct request *, int status);
-/* A queued request, taken off the queue: give its connection to another
- * worker. False, and nothing is changed, when that cannot be. */
-bool	 connection_recall(struct request *);
+/* A queued request, whose bytes are unread again, is no more: to another
+ * worker with its connection, when it was the last there. */
+void	 connection_take_back(struct request *);
 /* A queued request, taken off the queue, that nobody will serve: 503. */
 void	 connection_refuse(struct request *);
 /* Answer with an error page and close, without a request. */

@@ -64,6 +64,7 @@ connection_new(struct net *net, const struct listener *l, int fd)
 	c->net = net;
 	c->listener = l;
 	c->fd = fd;
+	c->spill.fd = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->drained, NULL);
 	return c;
@@ -71,15 +72,20 @@ connection_new(struct net *net, const struct listener *l, int fd)
 
 void
 connections_open(struct net *net, const struct listener *l, int fd,
-    const struct sockaddr *sa, const char *in, size_t n)
+    const struct sockaddr *sa, const char *in, size_t n,
+    const struct spill *spill)
 {
 	struct connection *c;
 
 	if ((c = connection_new(net, l, fd)) == NULL) {
 		log_error("Out of memory for a connection");
 		(void)close(fd);
+		if (spill != NULL && spill->fd != -1)
+			(void)close(spill->fd);
 		return;
 	}
+	if (spill != NULL)
+		c->spill = *spill;
 	set_peer(c, sa);
 	net->nconns++;
 	/* A pooled one that a worker has given away: it may stay idle. */
@@ -144,7 +150,7 @@ expire_readers(struct net *net)
 	uint64_t now = uv_now(&net->loop);
 
 	TAILQ_FOREACH(c, &net->list[NET_BUSY], entry) {
-		if (c->writable == NULL || sink_broken(c) ||
+		if ((c->writable == NULL && !c->starved) || sink_broken(c) ||
 		    c->since_ms + NET_SEND_MS > now)
 			continue;
 		log_info("Connection from ip=%s cut: the client takes no more",

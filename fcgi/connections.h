@@ -8,10 +8,12 @@
 
 struct sockaddr;
 
-/* Take over an accepted socket, with bytes that were read from it already.
- * The descriptor is closed on failure. */
+/* Take over an accepted socket, with bytes that were read from it already
+ * (and a body among them in a file, or NULL). The descriptors are closed on
+ * failure. */
 void	 connections_open(struct net *, const struct listener *, int fd,
-	    const struct sockaddr *, const char *in, size_t n);
+	    const struct sockaddr *, const char *in, size_t n,
+	    const struct spill *);
 /* The process ends: answer 503 for what waits unread on kept connections. */
 void	 connections_give_up(struct net *);
 /* Deadlines; queues that callers left. Called once a turn and a tick. */

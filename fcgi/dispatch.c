@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fcgi/acceptor.h"
+#include "fcgi/child.h"
 #include "fcgi/connection.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/engine.h"
@@ -17,6 +18,7 @@
 #include "fcgi/loop.h"
 #include "fcgi/response.h"
 #include "fcgi/scoreboard.h"
+#include "fcgi/sink.h"
 
 enum {
 	SLOW_NS = 100 * 1000,		/* a call that waits as long is slow */
@@ -150,6 +152,8 @@ call(struct thread *t, struct request *rq, bool give_way)
 	bool ok;
 
 	ok = kind->call(&rq->pub) == 0;
+	if (child_is())
+		child_end(ok);
 	if (give_way)		/* others are likely to want it now */
 		leave_app(t);
 	response_finish(rq, ok);
@@ -196,7 +200,12 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	bool give_way, sample;
 	uint64_t began, ended, cpu = 0;
 
-	if (rq->gone) {		/* its client has left: nobody would see it */
+	/* Where calls take long, it is worth a look whether its client has
+	 * left: nobody would see the answer. */
+	give_way = d->average_ns > SLOW_NS;
+	if (give_way && sink_hung_up(rq->conn))
+		rq->gone = true;
+	if (rq->gone) {
 		give_back(t, rq);
 		return;
 	}
@@ -208,7 +217,6 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 		wake_leader(d);
 	else if (d->ready != NULL && !d->entering)
 		wake_caller(d);
-	give_way = d->average_ns > SLOW_NS;
 	sample = give_way;
 	atomic_store_explicit(&rq->state, REQUEST_RUNNING,
 	    memory_order_release);
@@ -312,7 +320,7 @@ lead(struct thread *t, bool look)
 {
 	struct dispatch *d = t->d;
 	struct net *net = d->c.net;
-	bool again;
+	bool again, block;
 
 	d->leader = t->me;
 	t->now_ns = 0;
@@ -324,11 +332,13 @@ lead(struct thread *t, bool look)
 	acceptors_pause(net, full(d));
 	atomic_store_explicit(&d->c.place->full, d->running >= d->c.threads,
 	    memory_order_relaxed);
-	d->blocked = !look;
+	/* Reaping may have brought the next of pipelined requests. */
+	block = !look && net->fresh == NULL;
+	d->blocked = block;
 	pthread_mutex_unlock(&d->m);
 	if (!look)
 		leave_app(t);
-	loop_turn(net, !look);
+	loop_turn(net, block);
 	if (look && net->fresh == NULL && t->entered && t->me == 0 &&
 	    d->c.kind->signals != NULL)
 		(void)d->c.kind->signals();

@@ -11,16 +11,50 @@
 struct handoff_head {
 	uint32_t	 listener;	/* index; the same in all workers */
 	uint32_t	 n;		/* bytes that follow */
+	uint32_t	 spill_at;	/* the second descriptor.s place */
+	uint64_t	 spill_n;
 };
+
+/* What goes over with the connection. */
+union control {
+	struct cmsghdr	 align;
+	char		 buf[CMSG_SPACE(2 * sizeof(int))];
+};
+
+/* Is there room for two descriptors? */
+static bool
+room(int from)
+{
+	int a, b = -1;
+
+	if ((a = fcntl(from, F_DUPFD_CLOEXEC, 0)) != -1) {
+		if ((b = fcntl(from, F_DUPFD_CLOEXEC, 0)) != -1)
+			(void)close(b);
+		(void)close(a);
+	}
+	return b != -1;
+}
+
+/* The descriptors of a message: how many. */
+static size_t
+descriptors(struct msghdr *m, int fd[2])
+{
+	struct cmsghdr *cm = CMSG_FIRSTHDR(m);
+	size_t n;
+
+	if (cm == NULL || cm->cmsg_level != SOL_SOCKET ||
+	    cm->cmsg_type != SCM_RIGHTS)
+		return 0;
+	n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(fd, CMSG_DATA(cm), n * sizeof(int));
+	return n;
+}
 
 static bool
 receive(struct net *net, int from)
 {
 	struct handoff_head head;
-	union {
-		struct cmsghdr	 align;
-		char		 buf[CMSG_SPACE(sizeof(int))];
-	} control;
+	union control control;
 	struct iovec v[2] = { { &head, sizeof(head) },
 	    { net->buffer, HANDOFF_BYTES } };
 	struct msghdr m = { .msg_iov = v, .msg_iovlen = 2,
@@ -28,31 +62,37 @@ receive(struct net *net, int from)
 	    .msg_controllen = sizeof(control.buf) };
 	struct sockaddr_storage sa = { .ss_family = AF_UNIX };
 	socklen_t len = sizeof(sa);
-	struct cmsghdr *cm;
+	struct spill spill = { .fd = -1 };
+	int fd[2] = { -1, -1 };
+	size_t nfds;
 	ssize_t n;
-	int fd;
 
-	/* Without room for its descriptor a message would lose it. */
-	if ((fd = fcntl(from, F_DUPFD_CLOEXEC, 0)) == -1) {
+	/* Without room for its descriptors a message would lose them. */
+	if (!room(from)) {
 		if (net->offered)
 			(void)uv_poll_stop(&net->offers);
 		net->offers_rest = true;	/* until the next tick */
 		return false;
 	}
-	(void)close(fd);
 	n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < (ssize_t)sizeof(head) || (cm = CMSG_FIRSTHDR(&m)) == NULL ||
-	    cm->cmsg_type != SCM_RIGHTS)
+	if (n == -1)
+		return false;
+	nfds = descriptors(&m, fd);
+	if (n < (ssize_t)sizeof(head) || nfds == 0 ||
+	    head.listener >= net->listeners->n ||
+	    head.n != (size_t)n - sizeof(head) || head.spill_at > head.n ||
+	    (nfds == 2) != (head.spill_at > 0)) {
+		if (nfds > 0)
+			(void)close(fd[0]);
+		if (nfds > 1)
+			(void)close(fd[1]);
 		return n > 0;
-	memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
-	if (head.listener >= net->listeners->n ||
-	    head.n != (size_t)n - sizeof(head)) {
-		(void)close(fd);
-		return true;
 	}
-	(void)getpeername(fd, (struct sockaddr *)&sa, &len);
-	net->adopt(net, &net->listeners->v[head.listener], fd,
-	    (struct sockaddr *)&sa, net->buffer, head.n);
+	if (nfds == 2)
+		spill = (struct spill){ fd[1], head.spill_at, head.spill_n };
+	(void)getpeername(fd[0], (struct sockaddr *)&sa, &len);
+	net->adopt(net, &net->listeners->v[head.listener], fd[0],
+	    (struct sockaddr *)&sa, net->buffer, head.n, &spill);
 	return true;
 }
 
@@ -121,29 +161,33 @@ bool
 handoff_give(struct connection *c)
 {
 	struct net *net = c->net;
-	struct handoff_head head;
-	union {
-		struct cmsghdr	 align;
-		char		 buf[CMSG_SPACE(sizeof(int))];
-	} control;
+	struct handoff_head head = { 0 };
+	size_t size = (c->spill.fd != -1 ? 2 : 1) * sizeof(int);
+	union control control;
 	struct iovec v[2];
 	struct msghdr m = { .msg_iov = v, .msg_iovlen = 2,
-	    .msg_control = control.buf,
-	    .msg_controllen = sizeof(control.buf) };
+	    .msg_control = control.buf, .msg_controllen = CMSG_SPACE(size) };
+	int fd[2] = { c->fd, c->spill.fd };
 	struct cmsghdr *cm;
 
 	if (c->refs > 0 || !handoff_able(c))
 		return false;
 	head.listener = (uint32_t)(c->listener - net->listeners->v);
 	head.n = (uint32_t)c->in.n;
+	if (c->spill.fd != -1) {
+		head.spill_at = (uint32_t)c->spill.at;
+		head.spill_n = c->spill.n;
+	}
 	v[0] = (struct iovec){ &head, sizeof(head) };
 	v[1] = (struct iovec){ c->in.p, c->in.n };
 	memset(&control, 0, sizeof(control));
 	cm = CMSG_FIRSTHDR(&m);
 	cm->cmsg_level = SOL_SOCKET;
 	cm->cmsg_type = SCM_RIGHTS;
-	cm->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cm), &c->fd, sizeof(int));
+	cm->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(cm), fd, size);
 	/* Not taken now (its buffer is full): tried again at the next tick. */
-	return sendmsg(net->handoff, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1;
+	c->given = sendmsg(net->handoff, &m, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    -1;
+	return c->given;
 }

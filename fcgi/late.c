@@ -4,6 +4,7 @@
 #include "fcgi/connections.h"
 #include "fcgi/late.h"
 #include "fcgi/log.h"
+#include "fcgi/recall.h"
 
 static void
 dump_stacks(struct dispatch *d)
@@ -73,7 +74,7 @@ late_recall(struct dispatch *d)
 	for (; rq != NULL; rq = next) {
 		next = rq->next;
 		rq->next = NULL;
-		if (connection_recall(rq))
+		if (recall_request(rq))
 			continue;
 		if (hopeless) {
 			connection_refuse(rq);

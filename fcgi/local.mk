@@ -46,7 +46,8 @@ fcgi_librequest_la_SOURCES = \
 fcgi_libserver_la_SOURCES = \
 	%D%/acceptor.c %D%/acceptor.h \
 	%D%/board.c %D%/board.h \
-	%D%/conn.h %D%/connection.c %D%/connection.h \
+	%D%/child.c %D%/child.h \
+	%D%/conn.c %D%/conn.h %D%/connection.c %D%/connection.h \
 	%D%/connections.c %D%/connections.h \
 	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
 	%D%/engine.h \
@@ -57,6 +58,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/late.c %D%/late.h \
 	%D%/loop.c %D%/loop.h %D%/net.h \
 	%D%/program.c %D%/program.h \
+	%D%/recall.c %D%/recall.h \
 	%D%/service.c %D%/service.h \
 	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "fcgi/acceptor.h"
 #include "fcgi/connection.h"
@@ -15,6 +18,24 @@ on_wake(uv_async_t *h)
 	(void)h;	/* to end the turn was all */
 }
 
+/* After large bodies, once it is quiet: what the allocator holds of them
+ * goes back to the system. */
+static void
+memory_tick(struct net *net)
+{
+#ifdef __GLIBC__
+	if (!TAILQ_EMPTY(&net->list[NET_BUSY]) ||
+	    !TAILQ_EMPTY(&net->list[NET_BODY]))
+		net->quiet = 0;
+	else if (++net->quiet >= NET_QUIET_TICKS && net->pool.large) {
+		net->pool.large = false;
+		(void)malloc_trim(0);
+	}
+#else
+	(void)net;
+#endif
+}
+
 static void
 on_tick(uv_timer_t *h)
 {
@@ -25,6 +46,7 @@ on_tick(uv_timer_t *h)
 		connections_leave(net);
 	acceptors_tick(net);
 	handoff_tick(net);
+	memory_tick(net);
 }
 
 int

@@ -22,7 +22,16 @@ enum {
 	NET_BODY_MS = 60 * 1000,	/* silence within a body */
 	NET_SEND_MS = 60 * 1000,	/* a client takes nothing */
 	NET_LINGER_MS = 2 * 1000,	/* after a refusal */
-	NET_TICK_MS = 100
+	NET_TICK_MS = 100,
+	NET_QUIET_TICKS = 10		/* until memory is given back */
+};
+
+/* A body that came with a connection, as a file: n bytes after the first
+ * `at` of those that are unread. */
+struct spill {
+	int		 fd;		/* -1: there is none */
+	size_t		 at;
+	uint64_t	 n;
 };
 
 struct connection;
@@ -63,11 +72,13 @@ struct net {
 	struct acceptor		*acceptors;
 	size_t			 nacceptors;
 	bool			 accepting;
+	unsigned int		 quiet;		/* ticks without a request */
 
 	/* A connection that another worker gives. */
 	void			(*adopt)(struct net *, const struct listener *,
 				    int fd, const struct sockaddr *,
-				    const char *in, size_t n);
+				    const char *in, size_t n,
+				    const struct spill *);
 	/* Requests that callers are done with, taken back at once. */
 	void			(*reap)(void *);
 	void			*reap_arg;

@@ -84,6 +84,8 @@ request_free(struct request *rq)
 void
 request_put(struct request_pool *pool, struct request *rq)
 {
+	if (rq->body.cap >= BODY_WINDOW || rq->rs.out.cap >= BODY_WINDOW)
+		pool->large = true;
 	request_reset(rq);
 	if (pool->n >= REQUEST_POOL) {
 		request_free(rq);

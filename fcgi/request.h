@@ -121,6 +121,7 @@ struct request {
 struct request_pool {
 	struct request	*head;
 	size_t		 n;
+	bool		 large;		/* a buffer was, since unset */
 };
 
 /* A clean request, NULL when memory is out. */

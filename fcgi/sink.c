@@ -2,19 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/child.h"
 #include "fcgi/log.h"
 #include "fcgi/sink.h"
 
 /* --- any thread */
 
-/* Ask the loop to see to the queue: not here, where a failure would cut the
- * connection under whoever is using it. */
 static void
-ask_loop(struct connection *c)
+put_todo(struct connection *c)
 {
 	struct net *net = c->net;
 
@@ -25,7 +25,15 @@ ask_loop(struct connection *c)
 		net->todo = c;
 	}
 	pthread_mutex_unlock(&net->todo_lock);
-	(void)uv_async_send(&net->wake);
+}
+
+/* Ask the loop to see to the queue: not here, where a failure would cut the
+ * connection under whoever is using it. */
+static void
+ask_loop(struct connection *c)
+{
+	put_todo(c);
+	(void)uv_async_send(&c->net->wake);
 }
 
 /* lock held */
@@ -70,6 +78,8 @@ sink_send(struct request *rq, struct iovec *v, int n)
 	enum send_result r = SEND_GONE;
 	bool queued = false;
 
+	if (child_is())
+		return SEND_GONE;
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;
@@ -105,6 +115,8 @@ sink_file(struct request *rq, struct str before, int file, off_t at,
 	bool queued = false;
 	int rc;
 
+	if (child_is())
+		return SEND_GONE;
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;
@@ -148,6 +160,20 @@ sink_drain(struct request *rq)
 	gone = c->broken || rq->abandoned;
 	pthread_mutex_unlock(&c->lock);
 	return gone ? SEND_GONE : SEND_OK;
+}
+
+bool
+sink_hung_up(struct connection *c)
+{
+	struct pollfd p = { .fd = c->fd };
+	bool gone;
+
+	/* Under the lock, or the descriptor might be closed meanwhile. */
+	pthread_mutex_lock(&c->lock);
+	gone = c->broken || (poll(&p, 1, 0) == 1 &&
+	    (p.revents & (POLLERR | POLLHUP)) != 0);
+	pthread_mutex_unlock(&c->lock);
+	return gone;
 }
 
 /* --- the loop */
@@ -283,6 +309,7 @@ sink_watch(struct connection *c)
 	if (fd != -1 && (c->writable = malloc(sizeof(*c->writable))) != NULL) {
 		if (uv_poll_init(&c->net->loop, c->writable, fd) == 0) {
 			c->writable->data = c;
+			c->starved = false;
 			c->since_ms = uv_now(&c->net->loop);
 			(void)uv_poll_start(c->writable, UV_WRITABLE,
 			    on_writable);
@@ -293,7 +320,11 @@ sink_watch(struct connection *c)
 	}
 	if (fd != -1)
 		(void)close(fd);
-	log_error("Cannot wait for a slow client: out of descriptors or "
-	    "memory; its connection is cut");
-	c->ops->cut(c);
+	if (!c->starved) {
+		log_error("Cannot wait for a slow client: out of descriptors "
+		    "or memory; trying again");
+		c->starved = true;
+		c->since_ms = uv_now(&c->net->loop);
+	}
+	put_todo(c);
 }

@@ -24,6 +24,9 @@ void	 sink_forget(struct connection *);
 /* Loop's: no more writes; wakes who waits. */
 void	 sink_break(struct connection *);
 
+/* Any thread, while a request refers to it: can nobody be reached there? */
+bool	 sink_hung_up(struct connection *);
+
 /* For the caller thread of a request: wait until its queue is short. */
 enum send_result sink_drain(struct request *);
 

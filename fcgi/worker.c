@@ -14,6 +14,7 @@
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/acceptor.h"
+#include "fcgi/child.h"
 #include "fcgi/connections.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/handoff.h"
@@ -457,6 +458,7 @@ serve(struct serving *s)
 	};
 
 	wake = &s->net.wake;
+	child_watch(s->w->listeners);
 	atomic_store(&s->place->heartbeat_ms, now_ms());
 	log_copy(-1);
 	atomic_store(&s->place->state, PLACE_READY);

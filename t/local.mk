@@ -28,13 +28,13 @@ C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi.t t/cgi_head.t t/flags.t \
 	t/record.t \
 	t/request.t t/resources.t t/response.t t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
-PY_TESTS = t/example.py t/native_server.py
+PY_TESTS = t/example.py t/native_server.py t/faults.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py \
 	t/passenger.py t/passenger_load.py t/passenger_settings.py \
-	t/webhosting.py t/webhosting_chroot.py
+	t/webhosting.py t/webhosting_chroot.py t/abuse.py t/limits.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -113,6 +113,11 @@ t_apps_native_test_la_SOURCES = %D%/apps/native_test.c
 t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 	-avoid-version -rpath /nowhere
 t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
+check_LTLIBRARIES += t/apps/faults.la
+t_apps_faults_la_SOURCES = %D%/apps/faults.c
+t_apps_faults_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_apps_faults_la_LIBADD  = -ldl
 t_wsgi_t_SOURCES = %D%/wsgi.c %D%/shim_server.c %D%/shim_server.h
 t_wsgi_t_LDADD   = t/libtap.a
 
@@ -181,9 +186,9 @@ dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/apache.py t/lsan.supp \
 	t/python.supp t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
-	t/apps/gated.py t/apps/site.fcgi t/apps/syntax.py \
+	t/apps/gated.py t/apps/site.fcgi t/apps/syntax.py t/apps/rude.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
-	t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \
+	t/apps/faulty.py t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
 	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
 	t/apps/djangosite/static/board.css
@@ -234,6 +239,8 @@ SOAK = 300
 soak: all
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/churn.py
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/abuse.py
 prove: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \

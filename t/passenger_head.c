@@ -282,7 +282,7 @@ test_body(size_t i, size_t step)
 	ok(bodies[i].announced == NULL ? v == NULL : v != NULL &&
 	    str_is(v->value, bodies[i].announced), "%s: its length",
 	    bodies[i].name);
-	ok(again_passenger(&more, s.rq, MOST) == 0 &&
+	ok(again_passenger(&more, s.rq, true, MOST) == 0 &&
 	    feed(&t, &plain, &more, step) == SESSION_REQUEST &&
 	    t.rq->nvars == s.rq->nvars && body_is(t.rq, bodies[i].body),
 	    "%s: and again in another worker", bodies[i].name);

@@ -59,16 +59,8 @@ add_field(struct buffer *b, const struct var *v, size_t max)
 	return buffer_add(b, "\r\n", 2, max);
 }
 
-/* Bodies in files are larger than what may go along. */
 static int
-add_body(struct buffer *b, const struct request *rq, size_t max)
-{
-	return rq->body.fd != -1 ? -1 :
-	    buffer_add(b, rq->body.p, rq->body.n, max);
-}
-
-static int
-http(struct buffer *b, struct request *rq, size_t max)
+http(struct buffer *b, struct request *rq, bool with_body, size_t max)
 {
 	char line[64];
 	size_t i;
@@ -87,15 +79,15 @@ http(struct buffer *b, struct request *rq, size_t max)
 	if (buffer_add(b, line, (size_t)n, max) == -1 ||
 	    buffer_add(b, "\r\n", 2, max) == -1)
 		return -1;
-	return add_body(b, rq, max);
+	return with_body ? buffer_add(b, rq->body.p, rq->body.n, max) : 0;
 }
 
 int
-again_http(struct buffer *b, struct request *rq, size_t max)
+again_http(struct buffer *b, struct request *rq, bool with_body, size_t max)
 {
 	size_t before = b->n;
 
-	if (http(b, rq, max) == 0)
+	if (http(b, rq, with_body, max) == 0)
 		return 0;
 	b->n = before;
 	return -1;
@@ -121,7 +113,8 @@ add_stream(struct buffer *b, enum record_type type, uint16_t id,
 }
 
 int
-again_fastcgi(struct buffer *b, struct request *rq, size_t max)
+again_fastcgi(struct buffer *b, struct request *rq, bool with_body,
+    size_t max)
 {
 	uint8_t begin[RECORD_HEADER + 8] = { 0 };
 	size_t before = b->n;
@@ -129,12 +122,10 @@ again_fastcgi(struct buffer *b, struct request *rq, size_t max)
 	record_encode(begin, RECORD_BEGIN_REQUEST, rq->id, 8, 0);
 	begin[RECORD_HEADER + 1] = RECORD_RESPONDER;
 	begin[RECORD_HEADER + 2] = rq->keep ? RECORD_KEEP_CONN : 0;
-	if (rq->body.fd == -1 &&
-	    buffer_add(b, begin, sizeof(begin), max) == 0 &&
+	if (buffer_add(b, begin, sizeof(begin), max) == 0 &&
 	    add_stream(b, RECORD_PARAMS, rq->id, rq->params.p, rq->params.n,
-	    max) == 0 &&
-	    add_stream(b, RECORD_STDIN, rq->id, rq->body.n > 0 ? rq->body.p :
-	    "", rq->body.n, max) == 0)
+	    max) == 0 && (!with_body || add_stream(b, RECORD_STDIN, rq->id,
+	    rq->body.n > 0 ? rq->body.p : "", rq->body.n, max) == 0))
 		return 0;
 	b->n = before;
 	return -1;
@@ -142,7 +133,8 @@ again_fastcgi(struct buffer *b, struct request *rq, size_t max)
 
 /* A body that came in chunks goes on with its length. */
 int
-again_passenger(struct buffer *b, struct request *rq, size_t max)
+again_passenger(struct buffer *b, struct request *rq, bool with_body,
+    size_t max)
 {
 	static const char name[] = "CONTENT_LENGTH";	/* with its NUL */
 	char value[24];
@@ -162,7 +154,7 @@ again_passenger(struct buffer *b, struct request *rq, size_t max)
 	    buffer_add(b, rq->params.p, rq->params.n, max) == 0 &&
 	    (k == 0 || (buffer_add(b, name, sizeof(name), max) == 0 &&
 	    buffer_add(b, value, k, max) == 0)) &&
-	    add_body(b, rq, max) == 0)
+	    (!with_body || buffer_add(b, rq->body.p, rq->body.n, max) == 0))
 		return 0;
 	b->n = before;
 	return -1;

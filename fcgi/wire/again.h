@@ -11,11 +11,14 @@
 
 #include "fcgi/request.h"
 
-/* Append the request to the buffer, up to max bytes in all. 0, or -1 when it
- * does not fit or its body cannot be had: then the buffer is as before, and
- * the request still whole. */
-int	 again_http(struct buffer *, struct request *, size_t max);
-int	 again_fastcgi(struct buffer *, struct request *, size_t max);
-int	 again_passenger(struct buffer *, struct request *, size_t max);
+/* Append the request to the buffer, up to max bytes in all, its body (which
+ * must be in memory) with it or not. 0, or -1 when it does not fit: then the
+ * buffer is as before. */
+int	 again_http(struct buffer *, struct request *, bool with_body,
+	    size_t max);
+int	 again_fastcgi(struct buffer *, struct request *, bool with_body,
+	    size_t max);
+int	 again_passenger(struct buffer *, struct request *, bool with_body,
+	    size_t max);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fcgi/response.h"
 #include "fcgi/wire/cgi.h"
@@ -48,14 +49,12 @@ begin(struct fastcgi_session *s, struct request_pool *pool)
 	if (find(s, id) != NULL)
 		return refuse(s, 400, "BEGIN_REQUEST for an open request id");
 	if (role != RECORD_RESPONDER || s->nopen + s->running >=
-	    FASTCGI_MPX_MAX) {
+	    FASTCGI_MPX_MAX || (rq = request_take(pool)) == NULL) {
 		if ((flags & RECORD_KEEP_CONN) == 0)
 			s->close = true;
 		return end_request(s, id, role != RECORD_RESPONDER ?
 		    RECORD_UNKNOWN_ROLE : RECORD_OVERLOADED);
 	}
-	if ((rq = request_take(pool)) == NULL)
-		return SESSION_MEMORY;
 	rq->id = id;
 	rq->minor = 1;
 	rq->wire = &fastcgi_wire;
@@ -90,6 +89,12 @@ refuse_request(struct fastcgi_session *s, struct request **at, int status,
 }
 
 static enum session_event
+no_room(struct fastcgi_session *s, struct request **at)
+{
+	return refuse_request(s, at, 503, SESSION_NO_ROOM);
+}
+
+static enum session_event
 stdin_end(struct fastcgi_session *s, struct request **at)
 {
 	struct request *rq = *at;
@@ -99,7 +104,7 @@ stdin_end(struct fastcgi_session *s, struct request **at)
 		return refuse_request(s, at, 400,
 		    "body shorter than CONTENT_LENGTH");
 	if (body_complete(&rq->body) == -1)
-		return SESSION_MEMORY;
+		return no_room(s, at);
 	rq->pub.body_length = rq->body.total;
 	rq->pub.has_body = length >= 0 || rq->body.total > 0;
 	unlink_open(s, at);
@@ -121,7 +126,7 @@ params_end(struct fastcgi_session *s, struct request **at,
 		return refuse_request(s, at, 413,
 		    "body larger than limit_request_body");
 	if (length > 0 && body_expect(&rq->body, (uint64_t)length) == -1)
-		return SESSION_MEMORY;
+		return no_room(s, at);
 	return SESSION_MORE;
 }
 
@@ -153,7 +158,7 @@ stdin_data(struct fastcgi_session *s, struct request **at,
 		return refuse_request(s, at, 413,
 		    "body larger than limit_request_body");
 	if (n > 0 && body_add(&rq->body, p, n) == -1)
-		return SESSION_MEMORY;
+		return no_room(s, at);
 	return SESSION_MORE;
 }
 
@@ -307,6 +312,19 @@ fastcgi_feed(struct fastcgi_session *s, const struct wire_config *c,
 			return ev;
 	}
 	return r == -1 ? refuse(s, 400, "not FastCGI") : SESSION_MORE;
+}
+
+enum session_event
+fastcgi_body_file(struct fastcgi_session *s, int fd, uint64_t n)
+{
+	struct request **at = find(s, s->record.id);
+
+	if (at == NULL || (*at)->nvars == 0) {
+		(void)close(fd);
+		return refuse(s, 500, "a body without its head");
+	}
+	return body_give_file(&(*at)->body, fd, n) == -1 ? no_room(s, at) :
+	    stdin_end(s, at);
 }
 
 void

@@ -33,6 +33,10 @@ struct fastcgi_session {
 enum session_event fastcgi_feed(struct fastcgi_session *,
 	    const struct wire_config *, const struct peer *,
 	    struct request_pool *, const char *p, size_t n, size_t *used);
+/* The n bytes of the STDIN that is awaited, of the request whose PARAMS came
+ * last, are in this file, ours to close. */
+enum session_event fastcgi_body_file(struct fastcgi_session *, int fd,
+		    uint64_t n);
 void		 fastcgi_session_done(struct fastcgi_session *,
 		    struct request_pool *);
 

@@ -5,11 +5,15 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fcgi/response.h"
 #include "fcgi/wire/http.h"
 
-enum { NUMBER_MAX = 24 };	/* a length in decimal, with its NUL */
+enum {
+	NUMBER_MAX = 24,	/* a length in decimal, with its NUL */
+	NO_ROOM = 503		/* from the callback for chunks */
+};
 
 /* --- requests */
 
@@ -367,7 +371,7 @@ chunk_data(void *arg, const char *p, size_t n)
 {
 	struct request *rq = arg;
 
-	return body_add(&rq->body, p, n);
+	return body_add(&rq->body, p, n) == -1 ? NO_ROOM : 0;
 }
 
 static enum session_event
@@ -403,7 +407,8 @@ feed_chunks(struct http_session *s, const struct wire_config *c,
 
 	if ((k = http_chunks_feed(s->chunks, p, n, chunk_data, s->rq, &done,
 	    &s->no)) == -1)
-		return SESSION_REFUSED;
+		return s->no.status == NO_ROOM ? SESSION_MEMORY :
+		    SESSION_REFUSED;
 	*used += (size_t)k;
 	if (c->body_max != 0 && s->rq->body.total > c->body_max)
 		return refuse(s, 413, "body larger than limit_request_body");
@@ -480,6 +485,18 @@ http_spaced(struct http_session *s, size_t n)
 	body_commit(&s->rq->body, n);
 	s->left -= n;
 	return s->left == 0 ? whole(s) : SESSION_MORE;
+}
+
+enum session_event
+http_body_file(struct http_session *s, int fd, uint64_t n)
+{
+	if (s->rq == NULL || s->chunks != NULL || s->left != n) {
+		(void)close(fd);
+		return refuse(s, 500, "a body without its head");
+	}
+	s->left = 0;
+	return body_give_file(&s->rq->body, fd, n) == -1 ? SESSION_MEMORY :
+	    whole(s);
 }
 
 void

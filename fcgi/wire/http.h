@@ -39,6 +39,8 @@ enum session_event http_body_start(struct http_session *,
 enum session_event http_body_feed(struct http_session *,
 	    const struct wire_config *, const char *p, size_t n,
 	    size_t *used);
+/* The n bytes of the awaited body are in this file, ours to close. */
+enum session_event http_body_file(struct http_session *, int fd, uint64_t n);
 void		 http_session_done(struct http_session *,
 		    struct request_pool *);
 

@@ -50,7 +50,9 @@ enum session_event {
 				   Passenger: PASSENGER_PONG, and close */
 	SESSION_ABORT,		/* FastCGI: request s->aborted is given up */
 	SESSION_REFUSED,	/* s->no says why; the connection ends */
-	SESSION_MEMORY		/* out of memory; the connection ends */
+	SESSION_MEMORY		/* errno says of what; the connection ends */
 };
+
+#define SESSION_NO_ROOM	"no memory or disk space for the request"
 
 #endif
