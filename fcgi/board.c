@@ -24,7 +24,6 @@
 
 enum {
 	PATIENCE_S = 55,	/* Passenger kills after 60 */
-	PAGE_S = 30,		/* then another start is tried */
 	REPORT_MAX = 128 * 1024
 };
 
@@ -349,6 +348,8 @@ page_ready(void *arg)
 {
 	return board_ready(arg);
 }
+
+enum { PAGE_S = 30 };		/* then another start is tried */
 
 static const char *page_path;
 

@@ -429,8 +429,7 @@ test_host_app(void)
 		{ "the host's", { "gangway" }, "/srv/site.py" },
 		{ "the command line's", { "gangway", "a:b" }, "a:b" },
 	};
-	struct load_input in = { .cwd = start_dir, .app = "/srv/site.py",
-		.hosted = true };
+	struct load_input in = { .cwd = start_dir, .app = "/srv/site.py" };
 	struct load_result out;
 	char *argv[4];
 	size_t i, n;

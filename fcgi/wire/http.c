@@ -9,7 +9,7 @@
 #include "fcgi/response.h"
 #include "fcgi/wire/http.h"
 
-enum { HTTP_DIGITS = 24 };	/* of a length */
+enum { NUMBER_MAX = 24 };	/* a length in decimal, with its NUL */
 
 /* --- requests */
 
@@ -253,7 +253,7 @@ fill_request(struct request *rq, const struct wire_config *c,
 
 	/* Names grow by 5 bytes; the path and host are kept twice. */
 	if (request_reserve(rq, 2 * size + 6 * h->nheaders + join_room(h) +
-	    128 + HTTP_DIGITS) == -1) {
+	    128 + NUMBER_MAX) == -1) {
 		*no = (struct http_refusal){ 431, "head too large" };
 		return -1;
 	}
@@ -379,16 +379,15 @@ whole(struct http_session *s)
 	return SESSION_REQUEST;
 }
 
-/* The chunks are undone: now it is known how long it is. Applications that
- * were written for a host that collects bodies read no more than they are
- * told. Room was reserved; without a place for it there is none. */
+/* The chunks are undone: now it is known how long it is, and applications
+ * that ask for no more than that get all of it. */
 static void
 set_length(struct request *rq)
 {
-	char *p = request_mem(rq, HTTP_DIGITS);
+	char *p = request_mem(rq, NUMBER_MAX);
 	int n;
 
-	n = snprintf(p, HTTP_DIGITS, "%llu",
+	n = snprintf(p, NUMBER_MAX, "%llu",
 	    (unsigned long long)rq->pub.body_length);
 	(void)request_var(rq, VAR_CONTENT_LENGTH, STR("CONTENT_LENGTH"),
 	    (struct str){ p, (size_t)n });
@@ -412,7 +411,9 @@ feed_chunks(struct http_session *s, const struct wire_config *c,
 		return SESSION_MORE;
 	http_chunks_free(s->chunks);
 	s->chunks = NULL;
-	if ((ev = whole(s)) == SESSION_REQUEST && c->passenger != NULL)
+	ev = whole(s);
+	/* Elsewhere there is none, as with gunicorn. */
+	if (ev == SESSION_REQUEST && c->passenger != NULL)
 		set_length(s->rq);
 	return ev;
 }
