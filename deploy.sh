@@ -138,9 +138,7 @@ build_dir() {
 }
 
 build() {	# DIR TARGETS CONFIGURE-FLAG...
-	local dir=$1 jobs
-	local -a targets
-	read -r -a targets <<<"$2"
+	local dir=$1 targets=$2 jobs target
 	shift 2
 	jobs=$(nproc 2>/dev/null || echo 2)
 	mkdir -p "$dir" || return
@@ -148,7 +146,10 @@ build() {	# DIR TARGETS CONFIGURE-FLAG...
 	    return
 	cd "$dir" || return
 	[ -e Makefile ] || "$top/configure" "$@" || return
-	make -j"$jobs" "${targets[@]}"
+	# One after the other: `all` is a make of its own.
+	for target in $targets; do
+		make -j"$jobs" "$target" || return
+	done
 }
 
 # The same without its talk, which is shown only when it fails.

@@ -17,8 +17,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import webhosting
-from server import Http, Process, free_port, tmpdir, wait_for
-from tap import attempt, done, guard, is_, ok, skip_all
+from server import BUILD, TOP, Http, Process, free_port, tmpdir, wait_for
+from tap import attempt, done, guard, is_, ok, skip, skip_all
 from webhosting import VERSION, put
 
 MIRROR = os.environ.get("T_MIRROR", "http://deb.debian.org/debian")
@@ -180,6 +180,24 @@ def on_host(suite):
     attempt(by_suexec, host)
 
 
+def by_deploy():
+    """The same zip comes out of what people call."""
+    if os.path.realpath(BUILD) not in (os.path.realpath(TOP), os.path.realpath(
+            os.path.join(TOP, "build"))):
+        skip("deploy.sh would build in another folder")
+        return
+    out = tmpdir()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    got = subprocess.run(
+        [os.path.join(TOP, "deploy.sh"), "webhosting", webhosting.SITE,
+         "--output", out, "--python", webhosting.PYTHON, "--yes"], text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, env=env)
+    ok(got.returncode == 0, "deploy.sh webhosting", got.stdout)
+    is_(webhosting.digest(out + "/gangway-webhosting.zip"),
+        webhosting.digest(webhosting.ARCHIVE), "makes the same zip")
+
+
 def main():
     why = "T_CHROOT is not set: it takes minutes and a network" \
         if "T_CHROOT" not in os.environ else \
@@ -190,6 +208,7 @@ def main():
         skip_all(why)
     guard(1800)
     webhosting.prepare()
+    attempt(by_deploy)
     for suite in SUITES:
         attempt(on_host, suite)
     done()
