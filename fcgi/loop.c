@@ -1,7 +1,13 @@
 #include "config.h"
 
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
 #include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -11,6 +17,8 @@
 #include "fcgi/connections.h"
 #include "fcgi/handoff.h"
 #include "fcgi/loop.h"
+
+enum { LOOP_SPARE = 64 };	/* descriptors beside the connections */
 
 static void
 on_wake(uv_async_t *h)
@@ -49,6 +57,44 @@ on_tick(uv_timer_t *h)
 	memory_tick(net);
 }
 
+static void
+on_highest(uv_handle_t *h)
+{
+	(void)close((int)(intptr_t)h->data);
+}
+
+static void
+on_nothing(uv_poll_t *h, int status, int events)
+{
+	(void)h, (void)status, (void)events;
+}
+
+/* libuv ends the process when memory is out as its table of descriptors
+ * grows: it is made to have all of it now. Two for a connection that waits
+ * for its client. */
+static void
+table_grow(struct net *net)
+{
+	int event, fd, top = 2 * (int)net->max_conns + LOOP_SPARE;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < (rlim_t)top)
+		top = (int)r.rlim_cur;
+	if ((event = eventfd(0, EFD_CLOEXEC)) == -1)
+		return;
+	fd = fcntl(event, F_DUPFD_CLOEXEC, top - 1);
+	(void)close(event);
+	if (fd == -1)
+		return;
+	if (uv_poll_init(&net->loop, &net->highest, fd) != 0) {
+		(void)close(fd);
+		return;
+	}
+	(void)uv_poll_start(&net->highest, UV_READABLE, on_nothing);
+	net->highest.data = (void *)(intptr_t)fd;
+	uv_close((uv_handle_t *)&net->highest, on_highest);
+}
+
 int
 loop_open(struct net *net)
 {
@@ -66,6 +112,7 @@ loop_open(struct net *net)
 		return -1;
 	}
 	net->tick.data = net;
+	table_grow(net);
 	return uv_timer_start(&net->tick, on_tick, NET_TICK_MS, NET_TICK_MS);
 }
 

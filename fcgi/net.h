@@ -52,6 +52,7 @@ struct net {
 	uv_loop_t		 loop;
 	uv_async_t		 wake;		/* from any thread */
 	uv_timer_t		 tick;
+	uv_poll_t		 highest;	/* loop.c's, for a moment */
 	struct wire_config	 wire;
 	const struct trust	*trust;
 	const struct listeners	*listeners;

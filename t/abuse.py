@@ -85,11 +85,17 @@ class Watched:
     def __init__(self, s, name):
         self.s, self.name = s, name
         self.pids = s.workers()
+        wait_for(self.booted, 10 * SLOWER)
         self.warm()
         self.fds = [fd_count(p) for p in self.pids]
         self.rss = [rss_kb(p) for p in self.pids]
         self.tracebacks = s.log().count("Traceback")
         self.beside = Beside(s)
+
+    def booted(self):
+        """Have all of them what the first to answer has?"""
+        fds = [fd_count(p) for p in self.pids]
+        return min(fds) > max(fds) - 4
 
     def warm(self):
         """What is taken once for good is taken before the measure."""

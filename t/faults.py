@@ -165,6 +165,22 @@ def test_worker(name, mask, app=APP, most=10**6, times=1, error=0, step=1):
         is_(s.stop(), 0, name + ": it stops in order")
 
 
+def test_crowd(name, mask):
+    """Memory is out while more clients come than ever before."""
+    faults = Faults()
+    with serve(faults, "-w", "1", "--threads", "2") as s:
+        pid, = s.workers()
+        faults.arm(mask, 1, 10**6, 0, pid)
+        crowd = [connect(s.addresses[0]) for _ in range(300)]
+        wait_for(lambda: fd_count(pid) > 300, 2)
+        faults.off()
+        for c in crowd:
+            c.close()
+        ok(s.workers() == [pid], name + ": the worker lives",
+           s.log()[-1000:])
+        is_(mix(s), ([], []), name + ": and answers")
+
+
 # --- the manager
 
 def test_manager(name, mask, step):
@@ -179,7 +195,8 @@ def test_manager(name, mask, step):
             s.send_signal(signal.SIGHUP)
             wait_for(lambda: s.log().count("Hang up") > lines)
             s.send_signal(signal.SIGTTIN)
-            os.kill(s.workers()[0], signal.SIGKILL)
+            for pid in s.workers()[:1]:
+                os.kill(pid, signal.SIGKILL)
             s.send_signal(signal.SIGUSR1)
             if not wait_for(lambda: s.answers(s.address, "http"), 5):
                 wrong.append("call %d: no answer" % n)
@@ -255,6 +272,8 @@ def main():
         (test_worker, "dup, 20 in a row", FCNTL, APP, 99, 20),
         (test_worker, "pwrite", PWRITE),
         (test_worker, "pwrite, EINTR", PWRITE, APP, 999, 3, errno.EINTR),
+        (test_crowd, "crowd, realloc", REALLOC),
+        (test_crowd, "crowd, memory", memory),
         (test_manager, "manager, memory", memory, 1 if LONG else 9),
         (test_manager, "manager, fork", FORK, 1),
         (test_start, "start, memory", memory, 40),

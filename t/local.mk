@@ -241,6 +241,9 @@ soak: all
 	    /usr/bin/python3 $(top_srcdir)/t/churn.py
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/abuse.py
+	$(MAKE) $(AM_MAKEFLAGS) $(check_LTLIBRARIES)
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/faults.py
 prove: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
