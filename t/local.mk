@@ -230,6 +230,8 @@ SOAK = 300
 soak: all
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/churn.py
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/passenger_load.py
 prove: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \
