@@ -137,6 +137,7 @@ def board(door, app, files, settings=None):
         source = os.path.join(APPS, name)
         if os.path.isdir(source):
             shutil.copytree(source, folder, dirs_exist_ok=True)
+            os.chmod(folder, 0o755)     # not as the source has it
         else:
             shutil.copy(source, folder)
     module, _, name = app.partition(":")
