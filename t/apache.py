@@ -137,6 +137,7 @@ def board(door, app, files, settings=None):
         source = os.path.join(APPS, name)
         if os.path.isdir(source):
             shutil.copytree(source, folder, dirs_exist_ok=True)
+            os.chmod(folder, 0o755)     # not as the source has it
         else:
             shutil.copy(source, folder)
     module, _, name = app.partition(":")
@@ -235,10 +236,23 @@ class Apache(Process):
 
     def __init__(self, *sites, conf="", before=(), mpm="mpm_event"):
         self.sites, self.mpm = sites, mpm
-        self.state = state = public_dir()
-        os.makedirs(state + "/instreg")
         for site in sites:
             give(site.folder)
+        # A port may have been taken meanwhile; and Passenger's module may
+        # crash Apache while it starts (double free), seldom.
+        for _ in range(4):
+            if self.start(conf, before):
+                return
+            self.kill()
+            tap.note("Apache does not start:\n" + self.log())
+            for site in sites:
+                site.address = ("127.0.0.1", free_port())
+        tap.bail("Apache does not start")
+
+    def start(self, conf, before):
+        """Does it serve?"""
+        self.state = state = public_dir()
+        os.makedirs(state + "/instreg")
         with open(state + "/httpd.conf", "w") as f:
             f.write(self.text(conf))
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -254,12 +268,9 @@ class Apache(Process):
                          + ["%s=%s" % pair for pair in env.items()]
                          + [APACHE, "-D", "FOREGROUND", "-f",
                             state + "/httpd.conf"], cwd=state)
-        if not wait_for(lambda: self.popen.poll() is not None
-                        or self.accepts(), 30 * SLOWER, 0.02) \
-                or self.popen.poll() is not None:
-            self.kill()
-            tap.note(self.log())
-            tap.bail("Apache does not start")
+        wait_for(lambda: self.popen.poll() is not None or self.accepts(),
+                 30 * SLOWER, 0.02)
+        return self.popen.poll() is None and self.accepts()
 
     def text(self, conf):
         state = self.state
@@ -294,6 +305,8 @@ class Apache(Process):
             site.text() for site in self.sites)
 
     def accepts(self):
+        if "resuming normal operations" not in self.log():
+            return False
         try:
             for site in self.sites:
                 connect(site.address, 1).close()

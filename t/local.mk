@@ -244,6 +244,8 @@ soak: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/faults.py
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/passenger_load.py
 prove: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \

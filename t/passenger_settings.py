@@ -413,6 +413,28 @@ def worker_dies(door):
         is_(a.applications(), process, name + ": Passenger sees no change")
 
 
+def in_flight(door):
+    """What runs when the application is replaced comes to its end."""
+    name = door + ", restart-app under a request"
+    with Aboard(door) as a:
+        worker = a.get("/0").body
+        old = a.applications()
+        got = []
+        client = threading.Thread(
+            target=lambda: got.append(a.get("/2000")))
+        client.start()
+        time.sleep(0.5)
+        said = a.passenger("restart-app", a.folder)
+        r = a.get("/0")
+        ok(r.status == 200 and r.body != worker,
+           name + ": a new process serves", said)
+        client.join()
+        is_([(r.status, r.body) for r in got], [(200, worker)],
+            name + ": the old one finishes")
+        ok(wait_for(lambda: not any(alive(p) for p in old), 10 * SLOWER),
+           name + ": and ends")
+
+
 def left_alone(door):
     """Passenger's core is killed: the application ends by itself."""
     name = door + ", the core dies"
@@ -449,7 +471,7 @@ def main():
             (bad_settings, ("A exec", "A inside", "B")),
             (modules, BOTH), (itself, BOTH),
             (password, BOTH), (no_pool, ("A exec", "C")),
-            (worker_dies, BOTH), (left_alone, BOTH)):
+            (worker_dies, BOTH), (in_flight, BOTH), (left_alone, BOTH)):
         if not wanted or what.__name__ in wanted:
             doors(what, names)
     done()
