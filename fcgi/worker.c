@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "conf/print.h"
@@ -411,9 +410,7 @@ drop_rights(const struct worker *w)
 		free(why);
 		return -1;
 	}
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != w->manager)
-		_exit(0);
+	rights_tie(w->manager, SIGKILL);
 	return 0;
 }
 
@@ -424,6 +421,8 @@ finish(struct serving *s, int status)
 	const struct app_kind *kind = s->w->kind;
 
 	log_info("Worker exiting (pid: %ld)", (long)getpid());
+	/* From here nobody looks around for the manager. */
+	rights_tie(s->w->manager, SIGKILL);
 	access_free(s->format);
 	trust_free((struct trust *)(uintptr_t)s->net.trust);
 	free(s->net.acceptors);
@@ -446,6 +445,7 @@ serve(struct serving *s)
 	};
 
 	wake = &s->net.wake;
+	rights_tie(s->w->manager, SIGTERM);
 	atomic_store(&s->place->heartbeat_ms, now_ms());
 	log_copy(-1);
 	atomic_store(&s->place->state, PLACE_READY);
