@@ -423,7 +423,7 @@ serve(struct program *p)
 		    p->host.kind == HOST_STANDALONE,
 		.notify = is_ours(p), .parent = p->host.parent,
 		.inherit = p->host.inherit,
-		.reload = reload, .arg = p,
+		.titled = !p->inside, .reload = reload, .arg = p,
 	};
 	int status;
 
