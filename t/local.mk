@@ -31,7 +31,7 @@ SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
 PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
-PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
+PY_TESTS += t/arbiter.py t/upgrade.py t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
