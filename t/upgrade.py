@@ -191,6 +191,27 @@ def forms():
         once_more("a script of a virtual environment", s, venv)
 
 
+def title(pid):
+    return (read("/proc/%d/cmdline" % pid) or "").rstrip("\0 ")
+
+
+def names():
+    """What ps shows."""
+    with Manager("-n", "shop") as s:
+        ok(wait_for(lambda: title(s.pid) == "gangway: master [shop]",
+                    PATIENCE), "names: the manager", title(s.pid))
+        ok(wait_for(lambda: all(title(p) == "gangway: worker [shop]"
+                                for p in s.crew()), PATIENCE),
+           "names: its workers", list(map(title, s.crew())))
+        new = s.upgrade()
+        is_(title(new), "gangway: master [shop.2]", "names: the second")
+        s.leave(0)
+        s.promoted()
+        ok(wait_for(lambda: title(new) == "gangway: master [shop]",
+                    PATIENCE), "names: which becomes the first", title(new))
+        s.finish("names")
+
+
 def lost_program():
     program = tmpdir() + "/gangway"
     shutil.copy(GANGWAY, program)
@@ -615,7 +636,7 @@ def patience():
                     os.kill(s.pid, signal.SIGQUIT)
 
 
-GROUPS = (forms, lost_program, many_sockets, files, strangers, descriptors,
+GROUPS = (forms, names, lost_program, many_sockets, files, strangers, descriptors,
           notices, activation, process_one, other_user, nobody_left,
           patience)
 
