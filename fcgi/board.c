@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +35,8 @@ struct board {
 	int			 socket;	/* ours, as long as it may
 						   be wanted again, or -1 */
 	int			 leash;
-	int			 output;	/* Passenger reads it: at its end
-						   before we are ready it takes
-						   us for dead */
+	int			 output;	/* at whose end Passenger takes
+						   us for dead, until ready */
 	int			 report;	/* what went wrong, or -1 */
 	char			*log;		/* where nobody named one */
 	bool			 named;		/* somebody did */
@@ -219,8 +219,8 @@ board_settings(struct board *b, struct settings *s)
 	    "Phusion Passenger waits no longer than a minute") == -1)
 		return -1;
 	b->named = settings_given(s, SET_errorlog);
-	if (b->log != NULL && !b->named &&
-	    make_private(b->log) == 0 && decide(s, SET_errorlog, b->log, "there is a folder tmp") == -1)
+	if (b->log != NULL && !b->named && make_private(b->log) == 0 &&
+	    decide(s, SET_errorlog, b->log, "there is a folder tmp") == -1)
 		return -1;
 	return 0;
 }
@@ -349,7 +349,32 @@ page_ready(void *arg)
 	return board_ready(arg);
 }
 
-/* Until Passenger stops us, which it does for a new start. */
+enum { PAGE_S = 30 };		/* then another start is tried */
+
+static const char *page_path;
+
+/* First nobody can come any more, who has come is served, then it ends. */
+static void
+page_over(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (page_path != NULL) {
+		(void)unlink(page_path);
+		page_path = NULL;
+		(void)alarm(1);
+	} else
+		(void)kill(getpid(), SIGTERM);
+	errno = saved;
+}
+
+/*
+ * Until Passenger stops us, which it does for a new start; but not for ever,
+ * for what was wrong may pass by itself, and beside us there may be processes
+ * that started well. Passenger replaces one that ends without a word to the
+ * visitor, as long as it holds no connection to it.
+ */
 static int
 serve_page(struct board *b, int status, const char *where)
 {
@@ -365,13 +390,18 @@ serve_page(struct board *b, int status, const char *where)
 		return status;
 	if (settings_set(m.settings, SET_workers, "1", "", &why) == -1 ||
 	    settings_set(m.settings, SET_worker_class, "gthread", "",
-	    &why) == -1 || board_listen(b, &ls, m.settings) == -1) {
+	    &why) == -1 ||
+	    settings_set(m.settings, SET_keepalive, "0", "", &why) == -1 ||
+	    board_listen(b, &ls, m.settings) == -1) {
 		free(why);
 		settings_free(m.settings);
 		return status;
 	}
 	failed_where(where);
 	board_manage(b, &m);
+	page_path = b->host.path;
+	(void)signal(SIGALRM, page_over);
+	(void)alarm(PAGE_S);
 	(void)manager_run(&m);
 	settings_free(m.settings);
 	return status;

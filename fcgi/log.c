@@ -208,7 +208,7 @@ log_text(enum log_level level, const char *first, const char *p, size_t n)
 	size_t cap, len, head;
 	char *out, *line, *lf;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) && !is_copied(level))
 		return;
 	if (n > LOG_TEXT_MAX)
 		n = LOG_TEXT_MAX;
@@ -224,13 +224,14 @@ log_text(enum log_level level, const char *first, const char *p, size_t n)
 	    strlen(first), false);
 	out[len++] = '\n';
 	len += lines_escape(out + len, cap - len, p, n);
-	if (to_syslog)
+	if (to_syslog && log_enabled(level))
 		for (line = out; line < out + len; line = lf + 1) {
 			lf = memchr(line, '\n', (size_t)(out + len - line));
 			syslog(levels[level].priority, "%.*s",
 			    (int)(lf - line), line);
 		}
-	logfile_write(&file, out, len);
+	if (log_enabled(level))
+		logfile_write(&file, out, len);
 	if (is_copied(level))
 		log_copied(out + head, len - head);
 	free(out);
