@@ -242,12 +242,6 @@ refuses(struct host *h, const char *name, const char *reason)
 	    h->nfds == nfds;
 }
 
-static int
-say(char *text, size_t size, const char *fmt, int a, int b, int c)
-{
-	return snprintf(text, size, fmt, a, b, c);
-}
-
 /* From a manager of ours: which sockets are one listener's, and all that. */
 static bool
 inherited(void)
@@ -261,11 +255,11 @@ inherited(void)
 	file = open("/dev/null", O_RDONLY);
 	if (pipe(told) == -1)
 		return false;
-	n = (size_t)say(text, sizeof(text), "host systemd\nhandoff 0 %d,%d\n"
-	    "told %d\n", a, b, told[1]);
-	n += (size_t)say(text + n, sizeof(text) - n, "listen http %d,%d "
+	n = (size_t)snprintf(text, sizeof(text), "host systemd\n"
+	    "handoff 0 %d,%d\ntold %d\n", a, b, told[1]);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "listen http %d,%d "
 	    "127.0.0.1:80\nlisten fcgi %d \n", a, b, b);
-	(void)say(text + n, sizeof(text) - n, "listen http %d,%d x\nnews\n"
+	(void)snprintf(text + n, sizeof(text) - n, "listen http %d,%d x\nnews\n"
 	    "listen\nlisten http\nlisten http %d99999999999 x\n", a, file,
 	    a);
 	(void)setenv("GANGWAY_FD", text, 1);

@@ -192,7 +192,7 @@ def forms():
 
 
 def title(pid):
-    return (read("/proc/%d/cmdline" % pid) or "").rstrip("\0 ")
+    return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0]
 
 
 def names():
