@@ -27,7 +27,8 @@
 
 enum {
 	PARENT_MS = 250,	/* how often we look for our manager */
-	CLOSING_MS = 1000	/* for one more request at the full stop */
+	CLOSING_MS = 1000,	/* for one more request at the full stop */
+	ORPHAN_MS = 500		/* for what runs when the manager has died */
 };
 #define NEVER_MS	(UINT64_MAX / 2)
 
@@ -41,7 +42,7 @@ struct serving {
 	uint64_t		 graceful_ms;
 	uint64_t		 leave_by_ms;	/* 0: not leaving */
 	uint64_t		 looked_ms;
-	bool			 retiring;
+	bool			 retiring, orphan;
 };
 
 /* What signals asked for; handlers do nothing else. They run on the main
@@ -177,10 +178,14 @@ look_around(struct serving *s, uint64_t now)
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->begun, s->net.nrequests,
 	    memory_order_relaxed);
-	if (s->w->manager != 0 && getppid() != s->w->manager) {
+	if (s->w->manager != 0 && getppid() != s->w->manager && !s->orphan) {
 		log_info("Parent changed, shutting down: <Worker %ld>",
 		    (long)getpid());
-		_exit(0);
+		s->orphan = true;
+		s->graceful_ms = ORPHAN_MS;
+		leave(s, now);
+		if (s->leave_by_ms > now + ORPHAN_MS)
+			s->leave_by_ms = now + ORPHAN_MS;
 	}
 	if (s->leave_by_ms != 0 && atomic_load(&s->w->board->stopping))
 		leave(s, now);
@@ -192,6 +197,9 @@ turned(void *arg)
 	struct serving *s = arg;
 	uint64_t now = uv_now(&s->net.loop);
 
+	/* The kernel says TERM too when the manager dies. */
+	if (want_leave && s->leave_by_ms == 0)
+		s->looked_ms = 0;
 	look_around(s, now);
 	if (want_reopen) {
 		want_reopen = false;

@@ -220,11 +220,14 @@ class Side:
         os.kill(pid or self.proc.pid, sig)
 
     def settle(self, workers, of=None, gone=()):
-        """Wait for so many workers, and none of the old ones."""
-        ok_now = wait_for(lambda: len(self.workers(of)) == workers
-                          and not set(self.workers(of)) & set(gone),
-                          PATIENCE)
-        return len(self.workers(of)) if ok_now else self.workers(of)
+        """Wait for so many workers, and none of the old ones: how many, or
+        which there are."""
+        seen = []
+
+        def right():
+            seen[:] = self.workers(of)
+            return len(seen) == workers and not set(seen) & set(gone)
+        return workers if wait_for(right, PATIENCE) else seen
 
     def end(self, sig=signal.SIGTERM, pid=None):
         """Stop the manager; notes what is there after."""
