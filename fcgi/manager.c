@@ -382,17 +382,6 @@ tell_ready(struct manager *m)
 	}
 }
 
-/* The reload goes on, and its end is told. */
-static void
-reload_watch(struct manager *m)
-{
-	bool busy = m->reload.busy;
-
-	reload_step(&m->reload);
-	if (busy && !m->reload.busy)
-		notify_send("READY=1\nSTATUS=Serving");
-}
-
 static void
 loop(struct manager *m)
 {
@@ -407,9 +396,10 @@ loop(struct manager *m)
 		m->crew.shared = upgrade_shared(&m->upgrade);
 		crew_tick(&m->crew, m->stop == STOP_NOT);
 		tell_ready(m);
-		if (m->stop == STOP_NOT)
-			reload_watch(m);
-		else if (crew_count(&m->crew, 0) == 0)
+		if (m->stop == STOP_NOT) {
+			if (reload_step(&m->reload))
+				notify_send("READY=1\nSTATUS=Serving");
+		} else if (crew_count(&m->crew, 0) == 0)
 			return;
 		wait_for_news(m);
 	}

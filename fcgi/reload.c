@@ -161,7 +161,7 @@ prune(struct reload *r)
 	}
 }
 
-void
+bool
 reload_step(struct reload *r)
 {
 	struct crew *c = r->crew;
@@ -172,6 +172,8 @@ reload_step(struct reload *r)
 	old = roll(c);
 	if (c->all->older != NULL)
 		prune(r);
-	if (!old && r->trial == NULL)
-		r->busy = false;
+	if (!r->busy || old || r->trial != NULL)
+		return false;
+	r->busy = false;
+	return true;
 }
