@@ -428,12 +428,13 @@ manager_start(struct manager *m, struct manager_config *config)
 		places = PLACES_MIN;
 	m->crew.all = m->crew.current = generation_first(config->settings,
 	    config->listeners);
-	m->crew.board = scoreboard_new(places,
-	    in != NULL ? in->handoff : NULL);
 	if (in != NULL && in->told != -1) {
 		m->upgrade.told = in->told;
+		m->upgrade.joined = in->handoff[0] != -1;
 		in->told = -1;
 	}
+	m->crew.board = scoreboard_new(places,
+	    in != NULL ? in->handoff : NULL);
 	if (m->crew.current == NULL || m->crew.board == NULL ||
 	    crew_init(&m->crew, places) == -1) {
 		log_critical("cannot start: %s", strerror(errno));

@@ -346,7 +346,17 @@ def files():
         write(s.folder + "/gangway.ini",
               ini % (first + ", 127.0.0.1:%d" % port))
         s.upgrade()
-        s.leave(0)
+        # Workers of the two would not mean the same by a listener's number.
+        with Http(http) as kept:
+            while s.pid_of(kept) in s.crew():
+                kept.close()
+            os.kill(s.managers.pop(0), signal.SIGTERM)
+            r = kept.get("/")
+            while r.status == 200 and r["connection"].lower() != "close":
+                r = kept.get("/")
+            is_(r.status, 200, "files: a kept connection gets a last answer")
+        ok(wait_for(lambda: len(s.managers) == 1 and s.promoted(), PATIENCE),
+           "files: the old one leaves", s.log()[-1000:])
         ok(both(), "files: the old one leaves, the files stay")
         ok(s.body(address=("127.0.0.1", port)),
            "files: what `bind` has more is opened")
