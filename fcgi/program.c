@@ -16,9 +16,11 @@
 #include "fcgi/app.h"
 #include "fcgi/board.h"
 #include "fcgi/host.h"
+#include "fcgi/inherit.h"
 #include "fcgi/kind.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
+#include "fcgi/logfile.h"
 #include "fcgi/manager.h"
 #include "fcgi/program.h"
 #include "fcgi/rights.h"
@@ -26,6 +28,7 @@
 #include "fcgi/service.h"
 #include "fcgi/spawn.h"
 #include "fcgi/starter.h"
+#include "fcgi/upgrade.h"
 #include "fcgi/worker.h"
 
 extern char **environ;
@@ -36,6 +39,7 @@ struct program {
 	char			**first_environ;
 	char			*first_cwd;
 	struct host		 host;
+	struct restart		 restart;
 	struct board		*board;		/* Passenger's, or NULL */
 	struct hosting		 hosting;	/* what the host leaves to us */
 	struct load_result	 load;
@@ -241,6 +245,19 @@ ready(void *arg)
 	return board_ready(p->board);
 }
 
+/* As gunicorn does: workers open the logs again (USR1) under their user. */
+static void
+give_logs(const struct settings *s)
+{
+	char *why = NULL;
+	uid_t uid;
+	gid_t gid;
+
+	if (rights_find(s, &uid, &gid, &why) == 0)
+		logfile_owner(uid, gid);
+	free(why);	/* the worker says so */
+}
+
 static struct settings *
 reload(void *arg)
 {
@@ -258,6 +275,7 @@ reload(void *arg)
 		log_warning("%s", next.notes[i]);
 	load_result_done(&p->load);
 	p->load = next;
+	give_logs(next.settings);
 	return settings_copy(next.settings);	/* the manager's own */
 }
 
@@ -268,6 +286,7 @@ open_logs(struct program *p)
 	const char *error = settings_string(s, SET_errorlog),
 	    *access = settings_string(s, SET_accesslog);
 
+	give_logs(s);
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output)) == -1)
 		return fail_setting(s, SET_errorlog);
@@ -310,6 +329,45 @@ say_settings(const struct program *p)
 
 /* --- listeners and the end */
 
+/* Do both lists say the same? Then workers of both managers may hand
+ * connections to each other. */
+static bool
+same_listeners(const struct listeners *a, const struct listeners *b)
+{
+	size_t i;
+
+	for (i = 0; a->n == b->n && i < a->n; i++)
+		if (a->v[i].protocol != b->v[i].protocol ||
+		    strcmp(a->v[i].name, b->v[i].name) != 0)
+			return false;
+	return a->n == b->n;
+}
+
+/* What the old manager handed over; where `bind` has changed since, the rest
+ * is opened. */
+static int
+take_listeners(struct program *p, char **why)
+{
+	struct inherit *in = p->host.inherit;
+	size_t i;
+
+	for (i = 0; i < in->listeners->n; i++)
+		if (in->listeners->v[i].address == NULL) {
+			p->listeners = *in->listeners;
+			*in->listeners = (struct listeners){ 0 };
+			return 0;
+		}
+	/* No socket more than there is: who is not sure to stay would take
+	 * its queue away. */
+	if (listeners_reopen(&p->listeners, in->listeners, p->load.settings,
+	    1, why) == -1)
+		return -1;
+	if (!same_listeners(&p->listeners, in->listeners))
+		inherit_alone(in);
+	listeners_close(in->listeners, false);	/* we have copies */
+	return 0;
+}
+
 static int
 open_listeners(struct program *p)
 {
@@ -322,7 +380,9 @@ open_listeners(struct program *p)
 
 	if (p->board != NULL)
 		return board_listen(p->board, &p->listeners, s);
-	if (p->host.nfds == 0)
+	if (p->host.inherit != NULL)
+		rc = take_listeners(p, &why);
+	else if (p->host.nfds == 0)
 		rc = listeners_open(&p->listeners, s,
 		    (size_t)settings_int(s, SET_workers), &why);
 	else if (p->host.kind == HOST_STANDALONE &&
@@ -354,18 +414,26 @@ run_alone(struct program *p)
 	};
 	int status;
 
-	if ((board = scoreboard_new(1)) == NULL) {
+	if ((board = scoreboard_new(1, NULL)) == NULL) {
 		log_error("Cannot make the scoreboard: %s", strerror(errno));
 		return 1;
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
 	if (!p->inside)		/* its ps line is the interpreter's */
-		spawn_title(w.settings, "worker");
+		spawn_title(w.settings, "worker", "");
 	status = worker_run(&w);
 	listeners_close(&p->listeners, false);
 	scoreboard_free(board);
 	return status;
+}
+
+/* Is nobody there who keeps processes himself? */
+static bool
+is_ours(const struct program *p)
+{
+	return p->host.kind == HOST_STANDALONE ||
+	    p->host.kind == HOST_SYSTEMD;
 }
 
 static int
@@ -376,9 +444,23 @@ serve(struct program *p)
 		.hosting = &p->hosting, .listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
+		.daemon = settings_bool(s, SET_daemon) &&
+		    p->host.kind == HOST_STANDALONE,
+		.notify = is_ours(p), .parent = p->host.parent,
+		.inherit = p->host.inherit,
 		.titled = !p->inside, .reload = reload, .arg = p,
 	};
 	int status;
+
+	if (!is_ours(p))
+		m.no_restart = "who started this process would not know the "
+		    "new one";
+	else if (getpid() == 1)
+		m.no_restart = "when process 1 leaves, all end with it";
+	else if (p->restart.program == NULL)
+		m.no_restart = "it is not known how this process was started";
+	else
+		m.restart = &p->restart;
 
 	say_settings(p);
 	if (settings_bool(s, SET_preload_app) && preload(p) != 0)
@@ -395,6 +477,9 @@ serve(struct program *p)
 		board_manage(p->board, &m);
 		m.ready = ready;
 	}
+	p->restart.environ = p->first_environ;
+	p->restart.cwd = p->first_cwd;
+	p->restart.systemd = p->host.kind == HOST_SYSTEMD;
 	status = manager_run(&m);
 	settings_free(m.settings);
 	return status;
@@ -515,7 +600,8 @@ run(struct program *p)
 		return check(p);
 	if (p->host.kind == HOST_CGI)
 		return not_served();
-	if (settings_bool(s, SET_daemon) &&
+	/* A successor is one already; and its number is known to the old. */
+	if (settings_bool(s, SET_daemon) && p->host.parent == 0 &&
 	    hosting_heeds(&p->hosting, s, SET_daemon) && become_daemon(p) == -1)
 		return fail("cannot become a daemon", strerror(errno));
 	return serve(p);
@@ -529,6 +615,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	int status = 1;
 	size_t i;
 
+	(void)restart_find(&p.restart);	/* known when it is asked for */
 	host_detect(&p.host);
 	if (p.host.kind == HOST_PASSENGER &&
 	    (p.board = board_new(&p.argc, p.argv)) == NULL)
@@ -557,5 +644,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 		free(p.first_environ[i]);
 	free(p.first_environ);
 	free(p.first_cwd);
+	inherit_done(p.host.inherit);
+	restart_done(&p.restart);
 	return status;
 }

@@ -1,7 +1,5 @@
 #include "config.h"
 
-#include <sys/prctl.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -16,7 +14,9 @@
 #include "fcgi/app.h"
 #include "fcgi/crew.h"
 #include "fcgi/generation.h"
+#include "fcgi/listener.h"
 #include "fcgi/log.h"
+#include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/spawn.h"
 #include "fcgi/worker.h"
@@ -53,7 +53,7 @@ spawn_logs(const struct settings *before, const struct settings *now)
 }
 
 void
-spawn_title(const struct settings *s, const char *role)
+spawn_title(const struct settings *s, const char *role, const char *suffix)
 {
 	const char *name = settings_string(s, SET_proc_name);
 
@@ -61,7 +61,29 @@ spawn_title(const struct settings *s, const char *role)
 		name = settings_string(s, SET_wsgi_app);
 	if (name == NULL)
 		name = PACKAGE;
-	setproctitle("-%s: %s [%s]", PACKAGE, role, name);
+	setproctitle("-%s: %s [%s%s]", PACKAGE, role, name, suffix);
+}
+
+void
+spawn_greeting(const struct crew *c)
+{
+	const struct listeners *ls = c->current->listeners;
+	char *names = NULL, *more;
+	size_t i;
+
+	log_info("Starting %s %s", PACKAGE_NAME, PACKAGE_VERSION);
+	for (i = 0; i < ls->n; i++) {
+		if (asprintf(&more, "%s%s%s", names != NULL ? names : "",
+		    names != NULL ? "," : "", ls->v[i].name) == -1)
+			break;
+		free(names);
+		names = more;
+	}
+	log_info("Listening at: %s (%d)", names != NULL ? names : "",
+	    (int)getpid());
+	log_info("Using worker: %s", settings_string(c->current->settings,
+	    SET_worker_class));
+	free(names);
 }
 
 unsigned long
@@ -100,10 +122,7 @@ signals_reset(const sigset_t *mask)
 static int
 child_main(const struct crew *c, struct generation *g, const struct worker *w)
 {
-	/* The manager may have died before this was asked for. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != w->manager)
-		_exit(0);
+	rights_tie(w->manager, SIGKILL);
 	signals_reset(c->mask);
 	close(c->bell);
 	if (c->config->leash > 0)
@@ -114,7 +133,7 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w)
 	if (g != c->current)
 		spawn_logs(c->current->settings, g->settings);
 	if (c->config->titled)
-		spawn_title(c->current->settings, "worker");
+		spawn_title(c->current->settings, "worker", c->suffix);
 	return worker_run(w);
 }
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "conf/hosting.h"
@@ -30,7 +29,8 @@
 
 enum {
 	PARENT_MS = 250,	/* how often we look for our manager */
-	CLOSING_MS = 1000	/* for one more request at the full stop */
+	CLOSING_MS = 1000,	/* for one more request at the full stop */
+	ORPHAN_MS = 500		/* for what runs when the manager has died */
 };
 #define NEVER_MS	(UINT64_MAX / 2)
 
@@ -44,7 +44,7 @@ struct serving {
 	uint64_t		 graceful_ms;
 	uint64_t		 leave_by_ms;	/* 0: not leaving */
 	uint64_t		 looked_ms;
-	bool			 retiring;
+	bool			 retiring, orphan;
 };
 
 /* What signals asked for; handlers do nothing else. They run on the main
@@ -184,10 +184,14 @@ look_around(struct serving *s, uint64_t now)
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->begun, s->net.nrequests,
 	    memory_order_relaxed);
-	if (s->w->manager != 0 && getppid() != s->w->manager) {
-		log_info("Parent changed, shutting down: worker %ld",
+	if (s->w->manager != 0 && getppid() != s->w->manager && !s->orphan) {
+		log_info("Parent changed, shutting down: <Worker %ld>",
 		    (long)getpid());
-		_exit(0);
+		s->orphan = true;
+		s->graceful_ms = ORPHAN_MS;
+		leave(s, now);
+		if (s->leave_by_ms > now + ORPHAN_MS)
+			s->leave_by_ms = now + ORPHAN_MS;
 	}
 	if (s->leave_by_ms != 0 && atomic_load(&s->w->board->stopping))
 		leave(s, now);
@@ -199,6 +203,9 @@ turned(void *arg)
 	struct serving *s = arg;
 	uint64_t now = uv_now(&s->net.loop);
 
+	/* The kernel says TERM too when the manager dies. */
+	if (want_leave && s->leave_by_ms == 0)
+		s->looked_ms = 0;
 	look_around(s, now);
 	if (want_reopen) {
 		want_reopen = false;
@@ -421,11 +428,7 @@ drop_rights(const struct worker *w)
 		free(why);
 		return -1;
 	}
-	if (w->manager == 0)
-		return 0;
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != w->manager)
-		_exit(0);
+	rights_tie(w->manager, SIGKILL);
 	return 0;
 }
 
@@ -436,6 +439,8 @@ finish(struct serving *s, int status)
 	const struct app_kind *kind = s->w->kind;
 
 	log_info("Worker exiting (pid: %ld)", (long)getpid());
+	/* From here nobody looks around for the manager. */
+	rights_tie(s->w->manager, SIGKILL);
 	access_free(s->format);
 	trust_free((struct trust *)(uintptr_t)s->net.trust);
 	free(s->net.acceptors);
@@ -458,6 +463,7 @@ serve(struct serving *s)
 	};
 
 	wake = &s->net.wake;
+	rights_tie(s->w->manager, SIGTERM);
 	child_watch(s->w->listeners);
 	atomic_store(&s->place->heartbeat_ms, now_ms());
 	log_copy(-1);

@@ -34,7 +34,8 @@ C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py \
 	t/passenger.py t/passenger_load.py t/passenger_settings.py \
-	t/webhosting.py t/webhosting_chroot.py t/abuse.py t/limits.py
+	t/webhosting.py t/webhosting_chroot.py t/abuse.py t/limits.py \
+	t/arbiter.py t/upgrade.py t/soak.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -234,11 +235,14 @@ check-valgrind: all
 	    --leak-check=full --show-leak-kinds=definite \
 	    --errors-for-leak-kinds=definite \
 	    --suppressions=$(abs_top_srcdir)/t/python.supp'
-# make soak SOAK=600: as many seconds of each kind of churn.
+# make soak SOAK=600: as many seconds of each kind of churn, then all kinds
+# at once and counted.
 SOAK = 300
 soak: all
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/churn.py
+	$(AM_TESTS_ENVIRONMENT) \
+	    /usr/bin/python3 $(top_srcdir)/t/soak.py --full
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/abuse.py
 	$(MAKE) $(AM_MAKEFLAGS) $(check_LTLIBRARIES)
