@@ -168,6 +168,10 @@ misplaced(enum ini_section section, enum setting id, const char *name)
 	if (section != INI_HOOKS && hook)
 		return text_new("%s is a hook; it belongs in [hooks]",
 		    setting_info(id)->name);
+	if (id == SET_pre_request || id == SET_post_request)
+		return text_new("%s happens with each request, which is no "
+		    "place for a command: it is for functions of a "
+		    "gunicorn.conf.py", setting_info(id)->name);
 	if (id == SET_config)
 		return text_new("config cannot name another file from here");
 	if (section == INI_PROFILE && id == SET_profile)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/generation.h"
+#include "fcgi/hook.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
@@ -54,12 +56,19 @@ static const int wanted_signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGQUIT,
 	SIGUSR1, SIGTTIN, SIGTTOU, SIGHUP, SIGUSR2, SIGWINCH };
 enum { NSIGNALS = sizeof(wanted_signals) / sizeof(*wanted_signals) };
 
-static volatile sig_atomic_t arrived[NSIG];
+static atomic_int arrived[NSIG];
+static volatile sig_atomic_t bell_rope = -1;	/* wakes our loop */
 
+/* On any thread: hooks may have started some. */
 static void
 signal_arrived(int sig)
 {
-	arrived[sig] = arrived[sig] + 1;
+	int saved = errno;
+
+	atomic_fetch_add(&arrived[sig], 1);
+	if (bell_rope != -1)
+		(void)!write(bell_rope, "", 1);
+	errno = saved;
 }
 
 /* --- how many slots */
@@ -90,6 +99,7 @@ set_wanted(struct manager *m, size_t n)
 	for (i = n; i < c->wanted; i++)
 		slot_dismiss(c, i);
 	c->wanted = n;
+	hook_workers(n, false);
 }
 
 /* What the crew must know of the settings now in force. */
@@ -150,6 +160,9 @@ reload_abandon(struct manager *m, const char *why)
 		proc_leave(c, &c->procs[m->probe], SIGTERM);
 	}
 	m->probe = SLOT_NONE;
+	hook_revert();
+	hook_settings(c->current->settings, c->current->listeners);
+	hook_workers(c->wanted, false);
 	generation_drop(&c->all, m->trial, NULL, true);
 	m->trial = NULL;
 }
@@ -208,8 +221,10 @@ reload_begin(struct manager *m)
 	reload_abandon(m, "another one was asked for");
 	if (m->config->reload == NULL)
 		return;
-	if ((s = m->config->reload(m->config->arg)) == NULL)
+	if ((s = m->config->reload(m->config->arg)) == NULL) {
+		hook_revert();
 		return;	/* it has said why */
+	}
 	if (settings_bool(s, SET_reuse_port) !=
 	    settings_bool(c->current->settings, SET_reuse_port))
 		log_warning("reuse_port of open sockets changes at the next "
@@ -219,8 +234,12 @@ reload_begin(struct manager *m)
 		log_error("Reload abandoned: %s", why != NULL ? why :
 		    "no memory");
 		free(why);
+		hook_revert();
 		return;
 	}
+	hook_settings(s, m->trial->listeners);
+	hook_workers((size_t)settings_int(s, SET_workers), true);
+	(void)hook_server(APP_ON_RELOAD);
 	if (c->wanted == 0 || settings_int(s, SET_workers) == 0)
 		reload_commit(m);
 	else
@@ -326,14 +345,18 @@ reap(struct manager *m)
 	struct crew *c = &m->crew;
 	int status, code;
 	size_t place;
-	bool booting;
+	unsigned long age;
+	bool booting, first;
 	pid_t pid;
 
 	/* One SIGCHLD may stand for several children, and for strangers. */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if ((place = crew_find(c, pid)) == SLOT_NONE)
+		if ((place = crew_find(c, pid)) == SLOT_NONE) {
+			hook_reaped(pid, status);
 			continue;
+		}
 		proc_look(c, place);
+		age = c->procs[place].age;
 		booting = c->procs[place].state == PROC_BOOTING;
 		if (place == m->probe && !booting)
 			reload_commit(m);
@@ -344,8 +367,10 @@ reap(struct manager *m)
 			    "become ready");
 		}
 		code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-		if (booting && !c->ever_ready &&
-		    (code == APP_BOOT || code == APP_LOAD))
+		first = booting && !c->ever_ready &&
+		    (code == APP_BOOT || code == APP_LOAD);
+		hook_child_exit(age, pid, status, !first);
+		if (first)
 			halt(m, code);
 		/* Somebody waits, and must hear it before patience ends. */
 		else if (booting && !c->ever_ready &&
@@ -418,7 +443,6 @@ signal_log(int sig)
 		log_info("Handling signal: %s", name);
 }
 
-/* They are blocked here, so the counters stand still. */
 static void
 signals_serve(struct manager *m)
 {
@@ -427,8 +451,7 @@ signals_serve(struct manager *m)
 
 	for (i = 0; i < NSIGNALS; i++) {
 		sig = wanted_signals[i];
-		n = arrived[sig];
-		arrived[sig] = 0;
+		n = atomic_exchange(&arrived[sig], 0);
 		if (n > 1 && sig != SIGTTIN && sig != SIGTTOU)
 			n = 1;
 		while (n-- > 0) {
@@ -611,6 +634,7 @@ manager_run(struct manager_config *config)
 	struct sigaction before[NSIGNALS];
 	struct manager m = { 0 };
 	sigset_t mask;
+	int status;
 
 	if (manager_start(&m, config) == -1) {
 		manager_done(&m);
@@ -621,14 +645,24 @@ manager_run(struct manager_config *config)
 		return EXIT_ERROR;
 	}
 	m.crew.mask = &mask;
+	bell_rope = m.crew.board->bell[1];
 	signals_take(before, &mask);
+	hook_mask(&mask);
 	log_start(&m);
 	settings_apply(&m);
-	loop(&m);
+	if ((status = hook_server(APP_WHEN_READY)) == -1)
+		loop(&m);
+	else
+		m.status = status;
 	log_info("Shutting down: Master");
 	if (m.reason != NULL)
 		log_error("Reason: %s", m.reason);
+	bell_rope = -1;
 	manager_done(&m);
+	if ((status = hook_server(APP_ON_EXIT)) != -1)
+		m.status = status;
+	hook_linger();
+	hook_mask(NULL);
 	signals_give_back(before, &mask);
 	return m.status;
 }

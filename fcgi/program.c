@@ -16,11 +16,13 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/board.h"
+#include "fcgi/hook.h"
 #include "fcgi/host.h"
 #include "fcgi/kind.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
+#include "fcgi/pidfile.h"
 #include "fcgi/program.h"
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
@@ -150,6 +152,7 @@ evaluate(void *arg, const char *path, struct settings *into, char **why)
 
 	if (start_python(p, into, why) == -1)
 		return -1;
+	hook_interpreter_is(p->python);
 	p->python->enter(NULL);
 	rc = p->python->configure(path, &conf, why);
 	p->python->leave(NULL);
@@ -343,7 +346,7 @@ run_alone(struct program *p)
 		.settings = p->load.settings, .listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.started = p->started, .loaded = p->loaded,
-		.usr1_leaves = true,
+		.usr1_leaves = true, .age = 1,
 	};
 	int status;
 
@@ -359,11 +362,29 @@ run_alone(struct program *p)
 	return status;
 }
 
+/* on_starting comes before the sockets, which it may make a place for; but
+ * not where the pid file says that we must not start. */
 static int
-serve(struct program *p)
+starting(const struct settings *s)
 {
-	const struct settings *s = p->load.settings;
+	char *why = NULL;
+
+	/* Who takes over from another manager has a pid file beside it. */
+	if (hook_wanted(APP_ON_STARTING) && getenv("GUNICORN_PID") == NULL &&
+	    pidfile_check(settings_string(s, SET_pidfile), &why) == -1) {
+		log_error("%s", why != NULL ? why : "out of memory");
+		free(why);
+		return 1;
+	}
+	return hook_server(APP_ON_STARTING);
+}
+
+static int
+manage(struct program *p, struct settings **now)
+{
+	struct settings *s = *now;
 	struct manager_config m = {
+		.settings = s,
 		.listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
@@ -371,15 +392,14 @@ serve(struct program *p)
 	};
 	int status;
 
-	say_settings(p);
+	hook_workers((size_t)settings_int(s, SET_workers), true);
 	if (settings_bool(s, SET_preload_app) && preload(p) != 0)
 		return 1;
+	if ((status = starting(s)) != -1)
+		return status;
 	if (open_listeners(p) == -1)
 		return 1;
-	if (is_alone(p))
-		return run_alone(p);
-	if ((m.settings = settings_copy(s)) == NULL)
-		return fail(NULL, NULL);
+	hook_settings(s, &p->listeners);
 	m.started = p->started;
 	m.loaded = p->loaded;
 	if (p->board != NULL) {
@@ -387,7 +407,37 @@ serve(struct program *p)
 		m.ready = ready;
 	}
 	status = manager_run(&m);
-	settings_free(m.settings);
+	*now = m.settings;
+	return status;
+}
+
+/* Where a manager is not ours to be, its hooks are not ours to call. */
+static int
+serve_alone(struct program *p)
+{
+	if (settings_bool(p->load.settings, SET_preload_app) &&
+	    preload(p) != 0)
+		return 1;
+	if (open_listeners(p) == -1)
+		return 1;
+	hook_settings(p->load.settings, &p->listeners);
+	return run_alone(p);
+}
+
+static int
+serve(struct program *p)
+{
+	/* The manager's own: a reload reads others. */
+	struct settings *s = settings_copy(p->load.settings);
+	int status;
+
+	if (s == NULL)
+		return fail(NULL, NULL);
+	say_settings(p);
+	hook_settings(s, NULL);
+	status = is_alone(p) ? serve_alone(p) : manage(p, &s);
+	hook_settings(NULL, NULL);
+	settings_free(s);
 	return status;
 }
 
@@ -395,13 +445,15 @@ serve(struct program *p)
 static int
 become_daemon(struct program *p)
 {
+	const struct app_kind *in = p->started ? p->python :
+	    hook_interpreter();
 	int rc;
 
-	if (p->started && p->python->before_fork != NULL)
-		p->python->before_fork();
+	if (in != NULL && in->before_fork != NULL)
+		in->before_fork();
 	rc = rights_daemon();
-	if (p->started && p->python->after_fork_child != NULL)
-		p->python->after_fork_child();
+	if (in != NULL && in->after_fork_child != NULL)
+		in->after_fork_child();
 	return rc;
 }
 
