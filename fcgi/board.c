@@ -34,8 +34,11 @@ struct board {
 	int			 socket;	/* ours, as long as it may
 						   be wanted again, or -1 */
 	int			 leash;
+	int			 output;	/* at whose end Passenger takes
+						   us for dead, until ready */
 	int			 report;	/* what went wrong, or -1 */
 	char			*log;		/* where nobody named one */
+	bool			 named;		/* somebody did */
 	bool			 ready;
 };
 
@@ -110,7 +113,7 @@ board_new(int *argc, char **argv)
 
 	if ((b = calloc(1, sizeof(*b))) == NULL)
 		return NULL;
-	b->socket = b->leash = b->report = -1;
+	b->socket = b->leash = b->output = b->report = -1;
 	if (passenger_take(&b->host, &why) == -1 ||
 	    (b->leash = take_leash()) == -1) {
 		fprintf(stderr, "Error: Phusion Passenger: %s\n",
@@ -120,6 +123,7 @@ board_new(int *argc, char **argv)
 		return NULL;
 	}
 	drop_loader(argc, argv);
+	b->output = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	b->log = own_log(b->host.app_root);
 	b->report = report_open();
 	log_copy(b->report);
@@ -143,6 +147,7 @@ board_done(struct board *b)
 	log_copy(-1);
 	board_close(&b->socket);
 	board_close(&b->leash);
+	board_close(&b->output);
 	board_close(&b->report);
 	passenger_done(&b->host);
 	free(b->log);
@@ -155,8 +160,23 @@ const char *
 board_app(const struct board *b)
 {
 	const char *file = b != NULL ? b->host.startup_file : NULL;
+	size_t n = file != NULL ? strlen(file) : 0;
 
-	return file != NULL && access(file, R_OK) == 0 ? file : NULL;
+	return n > 3 && strcmp(file + n - 3, ".py") == 0 &&
+	    access(file, R_OK) == 0 ? file : NULL;
+}
+
+/* Where it is not there yet: what goes wrong is nobody else's business. */
+static int
+make_private(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+	    O_NOCTTY, 0600);
+
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
 }
 
 /* In the place of what was there, with no more weight than that had. */
@@ -197,7 +217,8 @@ board_settings(struct board *b, struct settings *s)
 	    decide(s, SET_graceful_timeout, most,
 	    "Phusion Passenger waits no longer than a minute") == -1)
 		return -1;
-	if (b->log != NULL && !settings_given(s, SET_errorlog) &&
+	b->named = settings_given(s, SET_errorlog);
+	if (b->log != NULL && !b->named && make_private(b->log) == 0 &&
 	    decide(s, SET_errorlog, b->log, "there is a folder tmp") == -1)
 		return -1;
 	return 0;
@@ -258,13 +279,19 @@ board_ready(struct board *b)
 {
 	char *why = NULL;
 
+	bool told;
+
 	log_copy(-1);
 	board_close(&b->socket);
 	b->ready = true;
-	if (passenger_ready(&b->host, b->protocol, b->concurrency,
-	    &why) == 0) {
-		log_info("Phusion Passenger was told: %s protocol, %ld "
-		    "requests at once", b->protocol, b->concurrency);
+	told = passenger_ready(&b->host, b->protocol, b->concurrency,
+	    &why) == 0;
+	board_close(&b->output);
+	if (told) {
+		if (b->host.port == 0)
+			log_info("Phusion Passenger was told: %s protocol, "
+			    "%ld requests at once", b->protocol,
+			    b->concurrency);
 		return true;
 	}
 	log_error("Phusion Passenger could not be told: %s",
@@ -291,21 +318,28 @@ report_text(const struct board *b, size_t *n)
 	return text;
 }
 
-/* In our log as well, and on stderr in any case. */
-static void
+/* In our log as well, and on stderr in any case. Where it is to be found,
+ * for its owner; NULL: where stderr goes. */
+static const char *
 report_log(const struct board *b, const char *text, size_t n)
 {
+	static const char usual[] = "tmp/gangway.log,\nin the application's "
+	    "folder";
 	bool own = log_fd() != STDERR_FILENO;
 
-	if (!own && b->log != NULL && log_open(b->log, "info", false) == 0) {
+	if (!own && b->log != NULL && make_private(b->log) == 0 &&
+	    log_open(b->log, "info", false) == 0) {
 		log_text(LOG_LEVEL_CRITICAL, "gangway could not start:", text,
 		    n);
-		return;
+		return usual;
 	}
-	if (own) {
-		(void)!write(STDERR_FILENO, text, n);
-		(void)!write(STDERR_FILENO, "\n", 1);
-	}
+	if (!own)
+		return NULL;
+	(void)!write(b->output, text, n);
+	if (!log_enabled(LOG_LEVEL_ERROR))	/* it is not there yet */
+		log_text(LOG_LEVEL_CRITICAL, "gangway could not start:", text,
+		    n);
+	return b->named ? "the file that the\nsetting errorlog names" : usual;
 }
 
 static bool
@@ -316,7 +350,7 @@ page_ready(void *arg)
 
 /* Until Passenger stops us, which it does for a new start. */
 static int
-serve_page(struct board *b, int status)
+serve_page(struct board *b, int status, const char *where)
 {
 	struct listeners ls = { 0 };
 	struct app_config config = { .host = "passenger" };
@@ -335,7 +369,7 @@ serve_page(struct board *b, int status)
 		settings_free(m.settings);
 		return status;
 	}
-	failed_log(b->log != NULL ? "tmp/gangway.log" : NULL);
+	failed_where(where);
 	board_manage(b, &m);
 	(void)manager_run(&m);
 	settings_free(m.settings);
@@ -347,6 +381,7 @@ board_failed(struct board *b, int status)
 {
 	struct passenger_failure f;
 	char *text, *why = NULL;
+	const char *where;
 	size_t n = 0;
 
 	if (b->ready)
@@ -354,11 +389,11 @@ board_failed(struct board *b, int status)
 	log_copy(-1);
 	if ((text = report_text(b, &n)) == NULL)
 		return status;
-	report_log(b, text, n);
+	where = report_log(b, text, n);
 	if (b->host.app_env == NULL ||
 	    strcmp(b->host.app_env, "development") != 0) {
 		free(text);
-		return serve_page(b, status);
+		return serve_page(b, status, where);
 	}
 	f = (struct passenger_failure){
 		.summary = "gangway could not start the application",

@@ -17,6 +17,10 @@ static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
 static void	 on_read(uv_stream_t *, ssize_t, const uv_buf_t *);
 
+static const struct http_refusal too_large = { 431,
+	"request head too large" }, no_memory = { 503,
+	"out of memory or disk space for the request" };
+
 /* --- lists and the end */
 
 static void
@@ -231,8 +235,7 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 		connection_refused(c, &s->no);
 		return false;
 	case SESSION_MEMORY:
-		connection_refused(c, &(struct http_refusal){ 503,
-		    "out of memory or disk space for the request" });
+		connection_refused(c, &no_memory);
 		return false;
 	default:
 		return false;
@@ -293,8 +296,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 	case SESSION_REFUSED:
 		return refuse_fastcgi(c, s);
 	case SESSION_MEMORY:
-		connection_refused(c, &(struct http_refusal){ 503,
-		    "out of memory or disk space for the request" });
+		connection_refused(c, &no_memory);
 		return false;
 	default:
 		return false;
@@ -335,8 +337,6 @@ settle(struct connection *c)
 	else if (c->in_list != NET_HEAD)	/* its clock does not restart */
 		enter(c, NET_HEAD);
 }
-
-static const struct http_refusal too_large = { 431, "request head too large" };
 
 /* Bytes have come in `p`, which is not ours to keep. */
 static void
@@ -472,8 +472,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 			take(c, rq);
 			break;
 		case SESSION_MEMORY:
-			connection_refused(c, &(struct http_refusal){ 503,
-			    "out of disk space for the request" });
+			connection_refused(c, &no_memory);
 			break;
 		default:
 			enter(c, NET_BODY);

@@ -29,6 +29,7 @@ struct manager_config {
 	bool			 loaded;	/* preload done here */
 	bool			 usr1_leaves;	/* fd 0 is the socket: as
 						   libfcgi's programs do */
+	bool			 titled;	/* ps shows what we say */
 	int			 leash;		/* its end stops us; 0: none */
 	const struct passenger_terms *passenger;	/* NULL: another host */
 	/* The first worker serves; NULL: nobody waits for that. False: stop,

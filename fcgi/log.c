@@ -55,6 +55,13 @@ log_copied(const char *p, size_t n)
 	(void)!write(fd, p, n);
 }
 
+/* Also what the log itself does not want. */
+static bool
+is_copied(enum log_level level)
+{
+	return level >= LOG_LEVEL_WARNING && copy_fd != -1;
+}
+
 /* As in gunicorn an unknown name is "info". */
 static enum log_level
 level_find(const char *name)
@@ -141,7 +148,7 @@ log_vline(enum log_level level, const char *fmt, va_list ap)
 	int keep = errno, k;
 	size_t n = 0, head;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) && !is_copied(level))
 		return;
 	if ((k = vsnprintf(raw, sizeof(raw), fmt, ap)) < 0)
 		k = 0;
@@ -152,11 +159,12 @@ log_vline(enum log_level level, const char *fmt, va_list ap)
 	head = n;
 	n += text_escape(line + n, sizeof(line) - 1 - n, raw, (size_t)k,
 	    false);
-	if (to_syslog)
+	if (to_syslog && log_enabled(level))
 		syslog(levels[level].priority, "%.*s", (int)n, line);
 	line[n++] = '\n';
-	logfile_write(&file, line, n);
-	if (level >= LOG_LEVEL_WARNING)
+	if (log_enabled(level))
+		logfile_write(&file, line, n);
+	if (is_copied(level))
 		log_copied(line + head, n - head);
 	errno = keep;
 }
@@ -200,7 +208,7 @@ log_text(enum log_level level, const char *first, const char *p, size_t n)
 	size_t cap, len, head;
 	char *out, *line, *lf;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) && !is_copied(level))
 		return;
 	if (n > LOG_TEXT_MAX)
 		n = LOG_TEXT_MAX;
@@ -216,14 +224,15 @@ log_text(enum log_level level, const char *first, const char *p, size_t n)
 	    strlen(first), false);
 	out[len++] = '\n';
 	len += lines_escape(out + len, cap - len, p, n);
-	if (to_syslog)
+	if (to_syslog && log_enabled(level))
 		for (line = out; line < out + len; line = lf + 1) {
 			lf = memchr(line, '\n', (size_t)(out + len - line));
 			syslog(levels[level].priority, "%.*s",
 			    (int)(lf - line), line);
 		}
-	logfile_write(&file, out, len);
-	if (level >= LOG_LEVEL_WARNING)
+	if (log_enabled(level))
+		logfile_write(&file, out, len);
+	if (is_copied(level))
 		log_copied(out + head, len - head);
 	free(out);
 	errno = keep;

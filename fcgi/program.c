@@ -388,7 +388,7 @@ manage(struct program *p, struct settings **now)
 		.listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
-		.reload = reload, .arg = p,
+		.titled = !p->inside, .reload = reload, .arg = p,
 	};
 	int status;
 

@@ -62,7 +62,10 @@ request_reset(struct request *rq)
 	rq->conn = NULL;
 	rq->sibling = NULL;
 	rq->abandoned = rq->on_wire = rq->keep = rq->head_only = false;
-	rq->gone = rq->late = rq->draining = rq->over = false;
+	rq->late = false;
+	rq->gone = false;	/* clang makes no chains of atomic ones */
+	rq->draining = false;
+	rq->over = false;
 	rq->id = rq->minor = 0;
 	rq->nvars = rq->arena_used = 0;
 	atomic_store_explicit(&rq->state, REQUEST_READING,

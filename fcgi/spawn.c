@@ -58,6 +58,8 @@ spawn_title(const struct crew *c, const char *role)
 {
 	const char *name;
 
+	if (!c->config->titled)
+		return;
 	name = settings_string(c->current->settings, SET_proc_name);
 	if (name == NULL || *name == '\0')
 		name = settings_string(c->current->settings, SET_wsgi_app);

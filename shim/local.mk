@@ -25,6 +25,11 @@ shim_example_native_hello_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
 EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
+
+# What people copy to a host.
+dist_pkgdata_DATA = %D%/passenger/passenger_wsgi.py \
+	%D%/passenger/Passengerfile.json \
+	%D%/passenger/Passengerfile.port.json
 if PYTHON
 # The shim once, for its two uses: a module that the program loads (linked
 # to libpython), and part of a Python extension (linked to nothing of it).

@@ -21,9 +21,11 @@ endif
 
 C_TESTS  = t/access.t t/body.t t/buffer.t t/cgi.t t/cgi_head.t t/flags.t \
 	t/fuzz_cgi_head.t t/fuzz_chunks.t t/fuzz_fastcgi.t t/fuzz_http.t \
-	t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_record.t t/host.t \
+	t/fuzz_http_head.t t/fuzz_ini.t t/fuzz_passenger.t \
+	t/fuzz_record.t t/handshake.t t/host.t \
 	t/http_head.t t/inifile.t t/listener.t t/load.t t/log.t \
-	t/manager.t t/native.t t/pidfile.t t/queue.t t/record.t \
+	t/manager.t t/native.t t/passenger_head.t t/pidfile.t t/queue.t \
+	t/record.t \
 	t/request.t t/resources.t t/response.t t/settings.t t/trust.t
 SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
 PY_TESTS = t/example.py t/native_server.py
@@ -89,6 +91,14 @@ t_access_t_LDADD     = t/libtap.a fcgi/libbase.la
 t_trust_t_SOURCES    = %D%/trust.c
 t_trust_t_LDADD      = t/libtap.a fcgi/libbase.la
 
+t_passenger_head_t_SOURCES = %D%/passenger_head.c
+t_passenger_head_t_LDADD   = t/libtap.a $(REQUEST_LIBS)
+
+# --- the host above
+t_handshake_t_SOURCES  = %D%/handshake.c
+t_handshake_t_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+t_handshake_t_LDADD    = t/libtap.a shim/libpassenger.la
+
 # --- applications; the tests load their modules from t/apps/.libs
 t_cgi_head_t_SOURCES = %D%/cgi_head.c
 t_cgi_head_t_LDADD   = t/libtap.a shim/libcgihead.la
@@ -127,9 +137,14 @@ t_fuzz_http_t_SOURCES       = %D%/fuzz_http.c %D%/fuzz_session.h \
 t_fuzz_http_t_CPPFLAGS      = $(AM_CPPFLAGS) -DCORPUS='"http"'
 t_fuzz_http_t_LDADD         = t/libtap.a $(REQUEST_LIBS)
 
+t_fuzz_passenger_t_SOURCES  = %D%/fuzz_passenger.c %D%/fuzz_session.h \
+	%D%/fuzz_replay.c
+t_fuzz_passenger_t_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"passenger"'
+t_fuzz_passenger_t_LDADD    = t/libtap.a $(REQUEST_LIBS)
+
 # Under --enable-fuzz the same targets are fuzzers: t/fuzz_record CORPUS...
 FUZZERS = t/fuzz_record t/fuzz_http_head t/fuzz_chunks t/fuzz_cgi_head \
-	t/fuzz_ini t/fuzz_fastcgi t/fuzz_http
+	t/fuzz_ini t/fuzz_fastcgi t/fuzz_http t/fuzz_passenger
 if FUZZ
 EXTRA_PROGRAMS += $(FUZZERS)
 t_fuzz_record_SOURCES    = %D%/fuzz_record.c
@@ -153,6 +168,9 @@ t_fuzz_fastcgi_LDFLAGS   = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_http_SOURCES      = %D%/fuzz_http.c %D%/fuzz_session.h
 t_fuzz_http_LDADD        = $(REQUEST_LIBS)
 t_fuzz_http_LDFLAGS      = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_passenger_SOURCES = %D%/fuzz_passenger.c %D%/fuzz_session.h
+t_fuzz_passenger_LDADD   = $(REQUEST_LIBS)
+t_fuzz_passenger_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)

@@ -203,6 +203,35 @@ test_text(void)
 	    "a long line among them is cut");
 }
 
+/* What somebody else is to be told, whatever the log wants. */
+static void
+test_copy(void)
+{
+	char copy[64];
+	int fd;
+
+	(void)snprintf(copy, sizeof(copy), "%s/copy", dir);
+	if ((fd = open(copy, O_WRONLY | O_CREAT | O_TRUNC, 0600)) == -1 ||
+	    log_open(path, "critical", false) == -1)
+		abort();
+	empty(path);
+	log_copy(fd);
+	log_info("an info");
+	log_error("an error");
+	log_text(LOG_LEVEL_WARNING, "first", "second\n", 7);
+	log_copied("said before\n", 12);
+	log_copy(-1);
+	log_error("too late");
+	slurp(copy);
+	ok(strcmp(text, "an error\nfirst\nsecond\nsaid before\n") == 0,
+	    "a copy of what is a warning or worse, bare");
+	slurp(path);
+	ok(text[0] == '\0', "that leaves the log as it would be");
+	close(fd);
+	unlink(copy);
+	(void)log_open(path, "info", false);
+}
+
 static void
 test_reopen(void)
 {
@@ -374,6 +403,7 @@ main(void)
 	test_long();
 	test_text();
 	test_levels();
+	test_copy();
 	test_reopen();
 	test_relative();
 	test_capture();

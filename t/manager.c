@@ -228,6 +228,19 @@ reread(void *arg)
 
 static struct app_config app_config;
 
+/* A host that waits for us: it lets go by closing the other end of leash[0],
+ * and is told by a line in the log. */
+static int leash[2] = { -1, -1 };
+static enum { ALONE, HOSTED, HOSTED_BADLY } hosted;
+
+static bool
+ready(void *arg)
+{
+	(void)arg;
+	log_info("The host was told");
+	return hosted == HOSTED;
+}
+
 static void
 run(struct settings *s, struct listeners *ls)
 {
@@ -239,6 +252,11 @@ run(struct settings *s, struct listeners *ls)
 	int rc;
 
 	(void)log_open(in_dir("log"), "debug", false);
+	if (hosted != ALONE) {
+		close(leash[1]);
+		c.leash = leash[0];
+		c.ready = ready;
+	}
 	rc = manager_run(&c);
 	listeners_close(ls, true);
 	settings_free(c.settings);
@@ -687,6 +705,49 @@ test_stop(void)
 }
 
 static void
+test_host(void)
+{
+	struct server sv;
+	struct answer a;
+	int code = 99, pids[8], n;
+
+	if (pipe2(leash, O_CLOEXEC) == -1)
+		exit(99);
+	hosted = HOSTED;
+	put("boot", "ok 100");
+	start(&sv, "workers=2", NULL);
+	close(leash[0]);
+	ok(until(logged("The host was told")) && count("Booting") >= 1,
+	    "host: is told of the first worker");
+	ok(until(count("Booting") == 2) && ask(&sv, 'r', &a) &&
+	    until(count("Booting") == 3) && until(gone(a.pid)) &&
+	    count("was told") == 1, "host: and of no other");
+	n = children(&sv, pids, 8);
+	ok(write(leash[1], "x", 1) == 1 && ask(&sv, 'p', &a) &&
+	    count("stopping") == 0, "host: a byte means nothing");
+	close(leash[1]);
+	ok(until(ended(&sv, &code)) && code == 0 && n == 2 &&
+	    logged("The host has let go"), "host: lets go, and all leave");
+
+	if (pipe2(leash, O_CLOEXEC) == -1)
+		exit(99);
+	hosted = HOSTED_BADLY;
+	start(&sv, "workers=2", NULL);
+	code = 99;
+	ok(until(ended(&sv, &code)) && code == 1 && count("was told") == 1,
+	    "host: cannot be told, so there is nothing to do");
+	hosted = HOSTED;
+	put("boot", "exit 9");
+	start(&sv, "workers=2", NULL);
+	code = 99;
+	ok(until(ended(&sv, &code)) && code == 3 && count("Booting") == 0 &&
+	    count("code 9") == 3, "host: hears of three who died early");
+	close(leash[0]);
+	close(leash[1]);
+	hosted = ALONE;
+}
+
+static void
 test_orphans(void)
 {
 	struct server sv;
@@ -749,6 +810,7 @@ main(int argc, char *argv[], char *envp[])
 	test_rebind();
 	test_stuck();
 	test_stop();
+	test_host();
 	test_orphans();
 	test_pidfile();
 	(void)unlink(in_dir("log"));

@@ -53,7 +53,8 @@ static const char *const theirs[] = {
 
 static const char *const ours[] = {
 	"profile", "request_timeout", "limit_request_body", "app",
-	"virtualenv", "interface", "script_name", "host"
+	"virtualenv", "interface", "script_name", "host",
+	"passenger_protocol"
 };
 
 enum {

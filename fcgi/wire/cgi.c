@@ -5,7 +5,7 @@
 #include "fcgi/wire/cgi.h"
 #include "fcgi/wire/record.h"
 
-enum { CGI_OURS = 8 };		/* variables that are added where missing */
+enum { CGI_OURS = 9 };		/* variables that are added where missing */
 
 /* What is looked for besides the well-known variables. */
 enum {

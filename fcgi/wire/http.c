@@ -219,7 +219,8 @@ peer_vars(struct request *rq, const struct wire_config *c,
 		real = passengers(h, "!~Passenger-Client-Address");
 	if (real.n > 0)
 		addr = real;
-	if (peer->unix_socket || between) {	/* the name is what was asked for */
+	/* On a socket without a name it is what was asked for. */
+	if (peer->unix_socket || between) {
 		name = h->host.n > 0 ? keep(rq, h->host) : STR("localhost");
 		port = rq->pub.https ? STR("443") : STR("80");
 		if (name.p[0] != '[' && (colon = memrchr(name.p, ':',
@@ -281,7 +282,8 @@ fill_request(struct request *rq, const struct wire_config *c,
 		if (h->chunked && str_is_nocase(h->headers[i].name,
 		    "transfer-encoding"))
 			continue;
-		if (c->passenger != NULL && is_passengers(h->headers[i].name))
+		if (c->passenger != NULL &&
+		    is_passengers(h->headers[i].name))
 			continue;
 		if (field_var(rq, from, &seen, &h->headers[i]) == -1) {
 			*no = (struct http_refusal){ 431, "too many headers" };

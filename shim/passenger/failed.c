@@ -10,20 +10,20 @@ static char page[1024];
 static size_t length;
 
 void
-failed_log(const char *name)
+failed_where(const char *place)
 {
 	int n;
 
+	if (place == NULL)
+		place = "the log of the\nweb server. (Where the application's "
+		    "folder has a folder tmp that can be\nwritten to, it goes "
+		    "to tmp/gangway.log.)";
 	n = snprintf(page, sizeof(page),
 	    "This application could not be started.\n\n"
-	    "If it is yours: the reason, with the traceback, is in %s%s.\n"
-	    "Repair it, then touch tmp/restart.txt in that folder (create "
-	    "the\nfolder tmp where there is none): the next request makes a "
-	    "new start.\n",
-	    name != NULL ? name : "the log of the\nweb server; where the "
-	    "application's folder has a folder tmp that can be\nwritten to, "
-	    "it is in tmp/gangway.log",
-	    name != NULL ? ",\nin the application's folder" : "");
+	    "If it is yours: the reason, with the traceback, is in %s.\n"
+	    "Repair it, then touch tmp/restart.txt in the application's "
+	    "folder (create\nthe folder tmp where there is none): the next "
+	    "request makes a new start.\n", place);
 	length = n > 0 && (size_t)n < sizeof(page) ? (size_t)n : 0;
 }
 

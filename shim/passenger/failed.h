@@ -9,7 +9,7 @@
 #include "fcgi/app.h"
 
 extern const struct app_kind app_failed;
-/* Which file has the reason, as its owner calls it; NULL: the host's log. */
-void	 failed_log(const char *name);
+/* Where the reason is, in words for its owner; NULL: the host's log. */
+void	 failed_where(const char *place);
 
 #endif

@@ -58,14 +58,17 @@ def find_inside(venv):
     """The package's main(); an ImportError says why not."""
     import site
     if venv and os.path.realpath(venv) != os.path.realpath(sys.prefix):
-        folder = os.path.join(venv, "lib", "python%d.%d" % sys.version_info[:2],
-                              "site-packages")
+        python = "python%d.%d" % sys.version_info[:2]
+        folder = os.path.join(venv, "lib", python, "site-packages")
         if os.path.isdir(folder):
             before = len(sys.path)
             site.addsitedir(folder)
             # What is installed there goes before what the host has.
             sys.path[:] = sys.path[before:] + sys.path[:before]
-    for folder in (HERE, os.path.join(HERE, "vendor")):
+        else:
+            sys.stderr.write("gangway: %s is not used: this is %s, and it is "
+                             "for another version\n" % (venv, python))
+    for folder in (os.path.join(HERE, "vendor"), HERE):
         if os.path.isdir(folder):
             sys.path.insert(0, folder)
     from gangway import main
