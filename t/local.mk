@@ -32,7 +32,7 @@ PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
 PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
+	t/hooks.py t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -177,7 +177,7 @@ dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/lsan.supp t/python.supp \
 	t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
-	t/apps/site.fcgi t/apps/syntax.py \
+	t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
 	t/apps/validated.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \

@@ -438,8 +438,10 @@ reply_answer(PyObject *self)
 		}
 		PyList_SET_ITEM(headers, (Py_ssize_t)i, pair);
 	}
-	return Py_BuildValue("(ONKNN)", r->status != NULL ? r->status :
-	    Py_None, headers,
+	if (r->status == NULL)	/* what was sent is the server's own page */
+		return Py_BuildValue("(ONiOO)", Py_None, headers, 0, Py_False,
+		    Py_False);
+	return Py_BuildValue("(ONKNN)", r->status, headers,
 	    (unsigned long long)shim.server->sent(r->rq),
 	    PyBool_FromLong(shim.server->head_sent(r->rq)),
 	    PyBool_FromLong(response_length(r) < 0));
