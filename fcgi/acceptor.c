@@ -34,6 +34,14 @@ static size_t my_slot;
 
 static void	on_acceptable(uv_poll_t *, int, int);
 
+/* Ours first of all; who has none of its own shares another's (sockets that
+ * were handed down may be fewer than workers). */
+static bool
+is_own(const struct acceptor *a)
+{
+	return a->slot == my_slot % a->listener->nfds;
+}
+
 static void
 acceptor_set(struct acceptor *a)
 {
@@ -118,7 +126,7 @@ acceptor_open(struct net *net, const struct listener *l, size_t i)
 	a->listener = l;
 	a->fd = l->fds[i];
 	a->slot = l->nfds > 1 ? i : SIZE_MAX;
-	a->mine = a->slot == SIZE_MAX || a->slot == my_slot;
+	a->mine = a->slot == SIZE_MAX || is_own(a);
 	a->poll.data = a;
 	if (l->family != AF_UNIX)	/* accepted sockets inherit it */
 		(void)setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &one,
@@ -190,7 +198,7 @@ acceptors_tick(struct net *net)
 				n = a->listener->nfds;
 				below = slots_below(n);
 			}
-			a->mine = a->slot == my_slot || (my_slot < n &&
+			a->mine = is_own(a) || (my_slot < n &&
 			    (my_slot + n - a->slot) % n <= below);
 		}
 		acceptor_set(a);

@@ -14,8 +14,10 @@
 struct app_config;
 struct app_kind;
 struct generation;
+struct inherit;
 struct listeners;
 struct passenger_terms;
+struct restart;
 struct scoreboard;
 struct settings;
 
@@ -31,6 +33,13 @@ struct manager_config {
 						   libfcgi's programs do */
 	bool			 titled;	/* ps shows what we say */
 	int			 leash;		/* its end stops us; 0: none */
+	bool			 daemon;	/* WINCH is not a terminal's */
+	bool			 notify;	/* a service manager may be
+						   listening */
+	pid_t			 parent;	/* whom we succeed, or 0 */
+	struct inherit		*inherit;	/* from it, or NULL */
+	const struct restart	*restart;	/* for USR2, or NULL: */
+	const char		*no_restart;	/* why not */
 	const struct passenger_terms *passenger;	/* NULL: another host */
 	/* The first worker serves; NULL: nobody waits for that. False: stop,
 	 * the reason is logged. */
@@ -86,6 +95,9 @@ struct crew {
 	sigset_t	*mask;		/* signals as they were before us */
 	int		 bell;		/* not the worker's business */
 	bool		 ever_ready;
+	bool		 shared;	/* with another manager: socket files
+					   stay, no sockets are added */
+	const char	*suffix;	/* of our name: a successor's is .2 */
 };
 
 #endif

@@ -46,12 +46,12 @@ static struct hooks {
 	const struct settings *settings;
 	enum how	 how[APP_HOOKS];
 	bool		 any_python;
+	pid_t		 server;	/* the manager, or who is alone */
 	const sigset_t	*mask;
 	size_t		 workers;
 	bool		 told;		/* nworkers_changed, once at least */
 	/* of a worker */
 	const struct app_kind *kind;
-	pid_t		 manager;
 	unsigned long	 age, limit;
 	const struct place *place;
 	void		(*wake)(void);
@@ -95,7 +95,7 @@ python(struct app_event *e)
 	sigset_t was;
 	int rv;
 
-	e->server = h.kind == NULL || h.manager == 0 ? getpid() : h.manager;
+	e->server = h.server;
 	e->workers = h.workers;
 	if (h.mask != NULL)
 		(void)sigprocmask(SIG_SETMASK, h.mask, &was);
@@ -132,6 +132,8 @@ hook_settings(const struct settings *s, const struct listeners *ls)
 	size_t i;
 
 	h.settings = s;
+	if (h.server == 0)
+		h.server = getpid();
 	h.any_python = false;
 	for (i = 0; i < APP_HOOKS; i++) {
 		h.how[i] = s == NULL ? HOW_NOT : how_of(s, (enum app_hook)i);
@@ -165,8 +167,7 @@ command(enum app_hook what, struct command_facts *f)
 	const char *name = setting_info(setting_of[what])->name;
 
 	command_fact(f, "GANGWAY_EVENT=%s", name);
-	command_fact(f, "GANGWAY_PID=%ld", (long)(h.manager != 0 ? h.manager :
-	    getpid()));
+	command_fact(f, "GANGWAY_PID=%ld", (long)h.server);
 	command_start(name, settings_string(h.settings, setting_of[what]), f);
 }
 
@@ -302,11 +303,10 @@ hook_linger(void)
 /* --- in a worker */
 
 void
-hook_worker(const struct app_kind *kind, pid_t manager, unsigned long age,
+hook_worker(const struct app_kind *kind, unsigned long age,
     unsigned long limit, const struct place *place, void (*wake)(void))
 {
 	h.kind = kind;
-	h.manager = manager;
 	h.age = age;
 	h.limit = limit;
 	h.place = place;

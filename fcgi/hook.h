@@ -55,11 +55,10 @@ void	 hook_linger(void);
 
 /* --- in a worker */
 
-/* This process is a worker, of that kind and at that place on the board;
- * manager 0: it is alone. wake() is called when hook_ran() may be true. */
-void	 hook_worker(const struct app_kind *, pid_t manager,
-	    unsigned long age, unsigned long limit, const struct place *,
-	    void (*wake)(void));
+/* This process is a worker, of that kind and at that place on the board.
+ * wake() is called when hook_ran() may be true. */
+void	 hook_worker(const struct app_kind *, unsigned long age,
+	    unsigned long limit, const struct place *, void (*wake)(void));
 /* post_fork, post_worker_init, worker_exit. As hook_server(). */
 int	 hook_in_worker(enum app_hook);
 /* That signal means worker_int or worker_abort: have the function run on

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fcgi/host.h"
+#include "fcgi/inherit.h"
 
 enum { HOST_FDS = 64, FIRST_FD = 3 };
 
@@ -169,13 +170,30 @@ is_cgi(void)
 	    method != NULL && *method != '\0';
 }
 
-/* What an older manager of ours (or gunicorn's) hands to its successor. */
+/* What an older manager of ours hands to its successor. */
+static bool
+take_inherited(struct host *h)
+{
+	const char *s = getenv("GANGWAY_FD");
+	long pid;
+
+	if (s == NULL || !env_number("GUNICORN_PID", &pid) || pid <= 0 ||
+	    (h->inherit = inherit_take(s)) == NULL)
+		return false;
+	h->parent = (pid_t)pid;
+	h->kind = h->inherit->systemd ? HOST_SYSTEMD : HOST_STANDALONE;
+	return true;
+}
+
+/* The same from another program that does as gunicorn does. */
 static void
 take_handed(struct host *h)
 {
 	const char *s = getenv("GUNICORN_FD");
-	long fd;
+	long fd, pid;
 
+	if (s != NULL && env_number("GUNICORN_PID", &pid) && pid > 0)
+		h->parent = (pid_t)pid;
 	while (s != NULL && number(&s, ',', &fd))
 		if (fd >= FIRST_FD)
 			take(h, (int)fd, false);
@@ -186,7 +204,9 @@ host_detect(struct host *h)
 {
 	memset(h, 0, sizeof(*h));
 	fill_standard();
-	if (is_passenger())
+	if (take_inherited(h))
+		;
+	else if (is_passenger())
 		h->kind = HOST_PASSENGER;
 	else if (take_systemd(h))
 		h->kind = HOST_SYSTEMD;
@@ -201,6 +221,8 @@ host_detect(struct host *h)
 	(void)unsetenv("LISTEN_FDS");
 	(void)unsetenv("LISTEN_FDNAMES");
 	(void)unsetenv("GUNICORN_FD");
+	(void)unsetenv("GUNICORN_PID");
+	(void)unsetenv("GANGWAY_FD");
 }
 
 static const char *const host_names[] = {
@@ -226,7 +248,8 @@ host_lacks(struct host *h, enum host_kind kind)
 		return is_passenger() ? NULL :
 		    "PASSENGER_SPAWN_WORK_DIR names no spawn directory";
 	case HOST_SYSTEMD:
-		return h->nfds > 0 || take_offered(h) ? NULL :
+		return h->nfds > 0 || h->inherit != NULL || take_offered(h) ?
+		    NULL :
 		    "no listening socket was given (LISTEN_FDS)";
 	case HOST_FASTCGI:
 		return h->nfds > 0 ? NULL :

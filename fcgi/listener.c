@@ -587,9 +587,57 @@ listeners_adopt(struct listeners *ls, const int *fds, size_t n,
 	return 0;
 }
 
+/* What open_one() would know of it. */
+static int
+retrace(struct listener *l, const char *text, char **why)
+{
+	struct address ad;
+	struct stat st;
+
+	if ((l->address = strdup(text)) == NULL)
+		return refuse(why, "no memory");
+	if (address_parse(&ad, text, why) == -1)
+		return -1;
+	l->inherited = ad.kind == ADDRESS_FD;
+	if (ad.kind == ADDRESS_UNIX && lstat(ad.path, &st) == 0 &&
+	    S_ISSOCK(st.st_mode)) {
+		l->path = strdup(ad.path);
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+	}
+	address_done(&ad);
+	return 0;
+}
+
 int
-listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
-    char **why)
+listeners_take(struct listeners *ls, const char *address,
+    enum protocol protocol, const int *fds, size_t n, char **why)
+{
+	struct listener *l;
+	size_t i;
+
+	*why = NULL;
+	if ((l = slot_new(ls)) == NULL)
+		return refuse(why, "no memory");
+	l->protocol = protocol;
+	for (i = 0; i < n; i++)
+		if (fd_adopt(l, fds[i], why) == -1)
+			goto fail;
+	if (describe(l) == 0 &&
+	    (address == NULL || retrace(l, address, why) == 0))
+		return 0;
+	if (*why == NULL)
+		(void)refuse(why, "cannot use descriptor %d: %s", fds[0],
+		    strerror(errno));
+fail:
+	listener_done(l, false);
+	ls->n--;
+	return -1;
+}
+
+int
+listeners_grow(struct listeners *ls, const struct settings *s, size_t filled,
+    size_t slots, char **why)
 {
 	struct options o = options_of(s, slots);
 	size_t i;
@@ -598,7 +646,7 @@ listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
 		return 0;
 	for (i = 0; i < ls->n; i++)
 		if (ls->v[i].family != AF_UNIX && !ls->v[i].inherited &&
-		    tcp_fill(&ls->v[i], &o) == -1)
+		    ls->v[i].nfds >= filled && tcp_fill(&ls->v[i], &o) == -1)
 			return refuse(why, "cannot open more sockets for %s: "
 			    "%s", ls->v[i].name, advice(errno));
 	return 0;

@@ -59,9 +59,15 @@ int	 listeners_reopen(struct listeners *, const struct listeners *old,
 /* Take over descriptors that are listening already; adds to the list. */
 int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
 	    enum protocol, char **why);
-/* Make room for more slots (TTIN under reuse_port): opens what is missing. */
+/* All sockets of one listener, from a manager of ours; `address` as its
+ * `bind` had it, or NULL. Adds to the list. */
+int	 listeners_take(struct listeners *, const char *address,
+	    enum protocol, const int *fds, size_t n, char **why);
+/* Make room for more slots (TTIN under reuse_port): opens what is missing.
+ * Not where there are fewer sockets than the slots that are `filled`: the
+ * workers there could not accept from new ones. */
 int	 listeners_grow(struct listeners *, const struct settings *,
-	    size_t slots, char **why);
+	    size_t filled, size_t slots, char **why);
 /* Close all; `unlink` removes the socket files that are ours. */
 void	 listeners_close(struct listeners *, bool unlink);
 /* Only check the syntax of one address. 0 or -1 with *why. */

@@ -19,9 +19,11 @@ fcgi_libbase_la_SOURCES = \
 	%D%/access_line.c %D%/access_format.h \
 	%D%/address.c %D%/address.h \
 	%D%/host.c %D%/host.h \
+	%D%/inherit.c %D%/inherit.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/log.c %D%/log.h \
 	%D%/logfile.c %D%/logfile.h \
+	%D%/notify.c %D%/notify.h \
 	%D%/pidfile.c %D%/pidfile.h \
 	%D%/rights.c %D%/rights.h \
 	%D%/scoreboard.c %D%/scoreboard.h \
@@ -58,10 +60,13 @@ fcgi_libserver_la_SOURCES = \
 	%D%/late.c %D%/late.h \
 	%D%/loop.c %D%/loop.h %D%/net.h \
 	%D%/program.c %D%/program.h \
+	%D%/reload.c %D%/reload.h \
 	%D%/service.c %D%/service.h \
+	%D%/signals.c %D%/signals.h \
 	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \
 	%D%/spawn.c %D%/spawn.h \
+	%D%/upgrade.c %D%/upgrade.h \
 	%D%/worker.c %D%/worker.h
 fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la \
 	fcgi/libwire.la shim/libnative.la shim/libpassenger.la $(UV_LIBS)

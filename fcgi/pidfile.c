@@ -178,3 +178,48 @@ pidfile_delete(const char *path)
 	if (path != NULL && look(path, &pid) == PIDFILE_OURS)
 		(void)unlink(path);	/* a directory may have been closed */
 }
+
+/* Our file gets another name, where one of process `old` may still stand:
+ * it has gone, but who started it may not have noticed yet. */
+static int
+file_rename(const char *from, const char *to, pid_t old, char **why)
+{
+	enum pidfile_state state;
+	pid_t pid = 0;
+
+	state = look(to, &pid);
+	if (!(state == PIDFILE_LIVE && pid == old) &&
+	    refuse(to, state, pid, why) == -1)
+		return -1;
+	if (rename(from, to) == -1) {
+		explain(why, "cannot write pid file %s: %s", to,
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+int
+pidfile_move(char **have, char *want, pid_t old, char **why)
+{
+	bool same = *have == want ||
+	    (*have != NULL && want != NULL && strcmp(*have, want) == 0);
+	int rc = 0;
+
+	if (same) {
+		free(want == *have ? NULL : want);
+		return 0;
+	}
+	if (want != NULL && *have != NULL && old != 0)
+		rc = file_rename(*have, want, old, why);
+	else if (want != NULL)
+		rc = pidfile_create(want, why);
+	if (rc == -1) {
+		free(want);
+		return -1;
+	}
+	pidfile_delete(*have);		/* not there any more if renamed */
+	free(*have);
+	*have = want;
+	return 0;
+}

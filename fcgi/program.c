@@ -18,6 +18,7 @@
 #include "fcgi/board.h"
 #include "fcgi/hook.h"
 #include "fcgi/host.h"
+#include "fcgi/inherit.h"
 #include "fcgi/kind.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
@@ -27,6 +28,7 @@
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/service.h"
+#include "fcgi/upgrade.h"
 #include "fcgi/worker.h"
 
 extern char **environ;
@@ -37,6 +39,7 @@ struct program {
 	char			**first_environ;
 	char			*first_cwd;
 	struct host		 host;
+	struct restart		 restart;
 	struct board		*board;		/* Passenger's, or NULL */
 	struct load_result	 load;
 	const struct app_kind	*python;	/* at hand, or NULL */
@@ -307,6 +310,45 @@ say_settings(const struct program *p)
 
 /* --- listeners and the end */
 
+/* Do both lists say the same? Then workers of both managers may hand
+ * connections to each other. */
+static bool
+same_listeners(const struct listeners *a, const struct listeners *b)
+{
+	size_t i;
+
+	for (i = 0; a->n == b->n && i < a->n; i++)
+		if (a->v[i].protocol != b->v[i].protocol ||
+		    strcmp(a->v[i].name, b->v[i].name) != 0)
+			return false;
+	return a->n == b->n;
+}
+
+/* What the old manager handed over; where `bind` has changed since, the rest
+ * is opened. */
+static int
+take_listeners(struct program *p, char **why)
+{
+	struct inherit *in = p->host.inherit;
+	size_t i;
+
+	for (i = 0; i < in->listeners->n; i++)
+		if (in->listeners->v[i].address == NULL) {
+			p->listeners = *in->listeners;
+			*in->listeners = (struct listeners){ 0 };
+			return 0;
+		}
+	/* No socket more than there is: who is not sure to stay would take
+	 * its queue away. */
+	if (listeners_reopen(&p->listeners, in->listeners, p->load.settings,
+	    1, why) == -1)
+		return -1;
+	if (!same_listeners(&p->listeners, in->listeners))
+		inherit_alone(in);
+	listeners_close(in->listeners, false);	/* we have copies */
+	return 0;
+}
+
 static int
 open_listeners(struct program *p)
 {
@@ -319,7 +361,9 @@ open_listeners(struct program *p)
 
 	if (p->board != NULL)
 		return board_listen(p->board, &p->listeners, s);
-	if (p->host.nfds == 0)
+	if (p->host.inherit != NULL)
+		rc = take_listeners(p, &why);
+	else if (p->host.nfds == 0)
 		rc = listeners_open(&p->listeners, s,
 		    (size_t)settings_int(s, SET_workers), &why);
 	else if (settings_given(s, SET_bind))
@@ -350,7 +394,7 @@ run_alone(struct program *p)
 	};
 	int status;
 
-	if ((board = scoreboard_new(1)) == NULL) {
+	if ((board = scoreboard_new(1, NULL)) == NULL) {
 		log_error("Cannot make the scoreboard: %s", strerror(errno));
 		return 1;
 	}
@@ -362,15 +406,23 @@ run_alone(struct program *p)
 	return status;
 }
 
+/* Is nobody there who keeps processes himself? */
+static bool
+is_ours(const struct program *p)
+{
+	return p->host.kind == HOST_STANDALONE ||
+	    p->host.kind == HOST_SYSTEMD;
+}
+
 /* on_starting comes before the sockets, which it may make a place for; but
  * not where the pid file says that we must not start. */
 static int
-starting(const struct settings *s)
+starting(const struct program *p, const struct settings *s)
 {
 	char *why = NULL;
 
 	/* Who takes over from another manager has a pid file beside it. */
-	if (hook_wanted(APP_ON_STARTING) && getenv("GUNICORN_PID") == NULL &&
+	if (hook_wanted(APP_ON_STARTING) && p->host.parent == 0 &&
 	    pidfile_check(settings_string(s, SET_pidfile), &why) == -1) {
 		log_error("%s", why != NULL ? why : "out of memory");
 		free(why);
@@ -388,14 +440,26 @@ manage(struct program *p, struct settings **now)
 		.listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
+		.daemon = settings_bool(s, SET_daemon) &&
+		    p->host.kind == HOST_STANDALONE,
+		.notify = is_ours(p), .parent = p->host.parent,
+		.inherit = p->host.inherit,
 		.titled = !p->inside, .reload = reload, .arg = p,
 	};
 	int status;
 
 	hook_workers((size_t)settings_int(s, SET_workers), true);
+	if (!is_ours(p))
+		m.no_restart = "who started this process would not know the "
+		    "new one";
+	else if (p->restart.program == NULL)
+		m.no_restart = "it is not known how this process was started";
+	else
+		m.restart = &p->restart;
+
 	if (settings_bool(s, SET_preload_app) && preload(p) != 0)
 		return 1;
-	if ((status = starting(s)) != -1)
+	if ((status = starting(p, s)) != -1)
 		return status;
 	if (open_listeners(p) == -1)
 		return 1;
@@ -406,6 +470,9 @@ manage(struct program *p, struct settings **now)
 		board_manage(p->board, &m);
 		m.ready = ready;
 	}
+	p->restart.environ = p->first_environ;
+	p->restart.cwd = p->first_cwd;
+	p->restart.systemd = p->host.kind == HOST_SYSTEMD;
 	status = manager_run(&m);
 	*now = m.settings;
 	return status;
@@ -554,8 +621,9 @@ run(struct program *p)
 		return check(p);
 	if (p->host.kind == HOST_CGI)
 		return not_served();
+	/* A successor is one already; and its number is known to the old. */
 	if (settings_bool(s, SET_daemon) && p->host.kind == HOST_STANDALONE &&
-	    become_daemon(p) == -1)
+	    p->host.parent == 0 && become_daemon(p) == -1)
 		return fail("cannot become a daemon", strerror(errno));
 	return serve(p);
 }
@@ -568,6 +636,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	int status = 1;
 	size_t i;
 
+	(void)restart_find(&p.restart);	/* known when it is asked for */
 	host_detect(&p.host);
 	p.config.host = host_name(p.host.kind);
 	if (p.host.kind == HOST_PASSENGER &&
@@ -589,5 +658,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 		free(p.first_environ[i]);
 	free(p.first_environ);
 	free(p.first_cwd);
+	inherit_done(p.host.inherit);
+	restart_done(&p.restart);
 	return status;
 }

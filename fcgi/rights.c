@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -145,6 +146,16 @@ rights_drop(const struct settings *s, char **why)
 	if (!settled(uid, gid))
 		return refuse(why, "user or group did not change for good");
 	return 0;
+}
+
+void
+rights_tie(pid_t parent, int sig)
+{
+	if (parent == 0)
+		return;
+	(void)prctl(PR_SET_PDEATHSIG, sig);
+	if (getppid() != parent)
+		_exit(0);	/* it died before this was asked for */
 }
 
 int

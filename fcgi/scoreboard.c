@@ -24,8 +24,20 @@ fd_close(int fd)
 		close(fd);
 }
 
+static int
+handoff_new(int to[2], int *given)
+{
+	if (given == NULL || given[0] == -1)
+		return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK |
+		    SOCK_CLOEXEC, 0, to);
+	to[0] = given[0];
+	to[1] = given[1];
+	given[0] = given[1] = -1;
+	return 0;
+}
+
 struct scoreboard *
-scoreboard_new(size_t places)
+scoreboard_new(size_t places, int *handoff)
 {
 	struct scoreboard *sb;
 
@@ -41,8 +53,7 @@ scoreboard_new(size_t places)
 	sb->bell[0] = sb->bell[1] = -1;
 	sb->handoff[0] = sb->handoff[1] = -1;
 	if (pipe2(sb->bell, O_NONBLOCK | O_CLOEXEC) == -1 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    0, sb->handoff) == -1) {
+	    handoff_new(sb->handoff, handoff) == -1) {
 		scoreboard_free(sb);
 		return NULL;
 	}

@@ -60,8 +60,9 @@ struct scoreboard {
 	struct place	 place[];
 };
 
-/* Shared anonymous memory, the bell and the handoff. NULL with errno. */
-struct scoreboard *scoreboard_new(size_t places);
+/* Shared anonymous memory, the bell and the handoff; that one may be another
+ * manager's (it is taken out of there; NULL: none). NULL with errno. */
+struct scoreboard *scoreboard_new(size_t places, int *handoff);
 void	 scoreboard_free(struct scoreboard *);
 void	 scoreboard_ring(const struct scoreboard *);
 uint64_t now_ms(void);		/* CLOCK_MONOTONIC */

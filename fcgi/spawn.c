@@ -1,7 +1,5 @@
 #include "config.h"
 
-#include <sys/prctl.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,7 +15,9 @@
 #include "fcgi/crew.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
+#include "fcgi/listener.h"
 #include "fcgi/log.h"
+#include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/spawn.h"
 #include "fcgi/worker.h"
@@ -65,7 +65,29 @@ spawn_title(const struct crew *c, const char *role)
 		name = settings_string(c->current->settings, SET_wsgi_app);
 	if (name == NULL)
 		name = PACKAGE;
-	setproctitle("-%s: %s [%s]", PACKAGE, role, name);
+	setproctitle("-%s: %s [%s%s]", PACKAGE, role, name, c->suffix);
+}
+
+void
+spawn_greeting(const struct crew *c)
+{
+	const struct listeners *ls = c->current->listeners;
+	char *names = NULL, *more;
+	size_t i;
+
+	log_info("Starting %s %s", PACKAGE_NAME, PACKAGE_VERSION);
+	for (i = 0; i < ls->n; i++) {
+		if (asprintf(&more, "%s%s%s", names != NULL ? names : "",
+		    names != NULL ? "," : "", ls->v[i].name) == -1)
+			break;
+		free(names);
+		names = more;
+	}
+	log_info("Listening at: %s (%d)", names != NULL ? names : "",
+	    (int)getpid());
+	log_info("Using worker: %s", settings_string(c->current->settings,
+	    SET_worker_class));
+	free(names);
 }
 
 unsigned long
@@ -105,10 +127,7 @@ static int
 child_main(const struct crew *c, struct generation *g, const struct worker *w,
     const struct app_kind *in)
 {
-	/* The manager may have died before this was asked for. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != w->manager)
-		_exit(0);
+	rights_tie(w->manager, SIGKILL);
 	signals_reset(c->mask);
 	close(c->bell);
 	if (c->config->leash > 0)

@@ -19,6 +19,8 @@ unsigned long spawn_limit(const struct settings *);
 /* Open the logs again where the settings of the two differ; failures are
  * logged in the old ones. */
 void	 spawn_logs(const struct settings *before, const struct settings *now);
+/* The first lines of a start: who we are, where we listen. */
+void	 spawn_greeting(const struct crew *);
 /* "gangway: master [name]" for ps. */
 void	 spawn_title(const struct crew *, const char *role);
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "conf/print.h"
@@ -469,9 +468,7 @@ drop_rights(const struct worker *w)
 		free(why);
 		return -1;
 	}
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != w->manager)
-		_exit(0);
+	rights_tie(w->manager, SIGKILL);
 	return 0;
 }
 
@@ -481,6 +478,8 @@ finish(struct serving *s, int status)
 {
 	const struct app_kind *kind = s->w->kind;
 
+	/* From here nobody looks around for the manager. */
+	rights_tie(s->w->manager, SIGKILL);
 	say_exiting(false);
 	access_free(s->format);
 	trust_free((struct trust *)(uintptr_t)s->net.trust);
@@ -504,6 +503,7 @@ serve(struct serving *s)
 	};
 
 	wake = &s->net.wake;
+	rights_tie(s->w->manager, SIGTERM);
 	atomic_store(&s->place->heartbeat_ms, now_ms());
 	log_copy(-1);
 	atomic_store(&s->place->state, PLACE_READY);
@@ -521,7 +521,7 @@ worker_run(const struct worker *w)
 	usr1_leaves = w->usr1_leaves;
 	set_signals();
 	log_info("Booting worker with pid: %ld", (long)getpid());
-	hook_worker(w->kind, w->manager, w->age, w->max_requests,
+	hook_worker(w->kind, w->age, w->max_requests,
 	    &w->board->place[w->place], wake_loop);
 	if ((status = hook_in_worker(APP_POST_FORK)) != -1)
 		return status;

@@ -68,6 +68,8 @@ static const struct {
 	    "x:2: when_ready is a hook; it belongs in [hooks]" },
 	{ "no hook",		"[hooks]\nworkers = 3\n",
 	    "x:2: workers is not a hook" },
+	{ "no command for it",	"[hooks]\npost_request = x\n",
+	    "x:2: post_request happens with each request" },
 	{ "another file",	"[gangway]\nconfig = x\n",
 	    "x:2: config cannot" },
 	{ "profile in a profile", "[profile a]\nprofile = b\n",

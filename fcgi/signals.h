@@ -1,0 +1,25 @@
+/*
+ * The manager's signals: caught, counted, and served one after the other.
+ *
+ * Always true: between signals_take() and signals_give_back() they are
+ * blocked for us but while signals_mask() is in force: to wait (ppoll), and
+ * for hooks, whose threads and programs are to have it.
+ */
+#ifndef FCGI_SIGNALS_H
+#define FCGI_SIGNALS_H
+
+#include <signal.h>
+
+/* `bell` is written to when one arrives: it may be on another thread. */
+void	 signals_take(int bell);
+void	 signals_mute(void);	/* the bell goes away */
+/* As they were before, for the end, and for a child that becomes another
+ * program. */
+void	 signals_give_back(void);
+/* The mask to wait with, and for workers to start with. */
+sigset_t *signals_mask(void);
+/* Hand each that has arrived to handle(), with a line in the log. TTIN and
+ * TTOU count, of the others several are one. */
+void	 signals_serve(void (*handle)(void *, int sig), void *);
+
+#endif
