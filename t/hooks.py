@@ -28,7 +28,8 @@ _manager = []
 def _note(hook, age=None, **facts):
     kind = "manager" if _manager == [os.getpid()] else "worker"
     with open(_path, "a") as f:
-        f.write(json.dumps([kind, hook, age, os.getpid(), facts]) + "\n")
+        f.write(json.dumps([kind, hook, age, os.getpid(), facts,
+                            os.getppid()]) + "\n")
 
 def _worker(worker):
     return worker.pid if worker.pid == "[booting]" else (
@@ -180,10 +181,13 @@ class Recorded:
 
     def phase(self):
         """{who: [[hook, facts]]} since the last phase; who is the manager
-        or the number that a worker is."""
+        or the number that a worker is, "new" those after USR2."""
         found = {}
-        for kind, hook, age, _, facts in self.events()[self.seen:]:
+        for kind, hook, age, pid, facts, ppid in self.events()[self.seen:]:
             who = kind if kind == "manager" else "worker %s" % age
+            if self.process.pid not in (pid, ppid) or (
+                    kind == "manager" and pid != self.process.pid):
+                who = "new " + who
             found.setdefault(who, []).append([hook, facts])
         self.seen = len(self.events())
         return found
@@ -249,6 +253,25 @@ def stuck(program):
             pass
         s.wait(child_exit=1, post_worker_init=2)
         return {"timeout": s.phase()}
+
+
+def upgraded(program):
+    with Recorded(program, "workers = 1\n") as s:
+        s.wait(post_worker_init=1)
+        s.phase()
+        s.signal(signal.SIGUSR2)
+        s.wait(post_worker_init=2)
+        phases = {"USR2": s.phase()}
+        s.signal(signal.SIGTERM)
+        phases["the old one: exit status"] = s.process.wait(20 * SLOWER)
+        phases["TERM to the old one"] = s.phase()
+        path = s.dir + "/pid"
+        ok(wait_for(lambda: os.path.exists(path), 20 * SLOWER),
+           "the new one has the pid file")
+        os.kill(int(open(path).read()), signal.SIGTERM)
+        s.wait(on_exit=2)
+        phases["TERM to the new one"] = s.phase()
+    return phases
 
 
 def failing(program):
@@ -322,7 +345,7 @@ def ordered(found):
 
 
 def test_same():
-    for f in life, requests, stuck, failing:
+    for f in life, requests, stuck, upgraded, failing:
         attempt(same, f)
 
 
