@@ -350,7 +350,8 @@ test_notes(void)
 	put("gunicorn.conf.py", "");
 	load_line(&out, "gangway a:b --reload --spew=no -p x -w 3", true,
 	    NULL, NULL);
-	ok(has_note(&out, "not in force yet: statsd_host, reload, dirty_post_fork"),
+	ok(has_note(&out,
+	    "not in force yet: statsd_host, reload, dirty_post_fork"),
 	    "what is not in force is noted in one line");
 	ok(has_note(&out, "left to the host: pidfile"), "and what a host "
 	    "decides");
