@@ -33,7 +33,7 @@ bool hooks_requests;
 
 static PyObject *ns;			/* of hooks.py */
 static PyObject *before, *after;	/* called for each request, or NULL */
-static PyObject *do_before, *do_after, *after_takes;
+static PyObject *do_before, *do_after;
 static void (*python_signal)(int);	/* Python's own handler */
 
 /* Py_XNewRef() of newer versions. */
@@ -337,26 +337,23 @@ requests_forget(void)
 	Py_CLEAR(after);
 	Py_CLEAR(do_before);
 	Py_CLEAR(do_after);
-	Py_CLEAR(after_takes);
 }
 
 /* Which hooks are called for a request is looked up now and not then. */
 static int
 requests_prepare(void)
 {
-	PyObject *count;
+	PyObject *choose;
 
 	requests_forget();
 	before = ref(conffile_hook("pre_request"));
 	after = ref(conffile_hook("post_request"));
 	if (before == NULL && after == NULL)
 		return 0;
-	do_before = ref(ours("before_request"));
-	do_after = ref(ours("after_request"));
-	if ((count = ours("count_arguments")) == NULL)
-		return -1;
-	if (after != NULL &&
-	    (after_takes = PyObject_CallOneArg(count, after)) == NULL)
+	if ((do_before = ref(ours("before_request"))) == NULL ||
+	    (choose = ours("after_request_for")) == NULL ||
+	    (after != NULL &&
+	    (do_after = PyObject_CallOneArg(choose, after)) == NULL))
 		return -1;
 	hooks_requests = true;
 	return 0;
@@ -561,6 +558,12 @@ hooks_application(PyObject *application)
 	Py_XDECREF(app);
 }
 
+bool
+hooks_after_wanted(void)
+{
+	return after != NULL;
+}
+
 int
 hooks_before(PyObject *environ, PyObject **req)
 {
@@ -573,21 +576,13 @@ hooks_before(PyObject *environ, PyObject **req)
 void
 hooks_after(PyObject *environ, PyObject *req, PyObject *answer)
 {
-	PyObject *args = NULL, *done = NULL;
+	PyObject *done = NULL;
 
-	if (after == NULL) {
-		PyErr_Clear();
-		return;
-	}
-	if (answer != NULL && (args = Py_BuildValue("(OOOO)", after,
-	    after_takes, environ, req != NULL ? req : Py_None)) != NULL) {
-		Py_SETREF(args, PySequence_Concat(args, answer));
-		if (args != NULL)
-			done = PyObject_Call(do_after, args, NULL);
-	}
+	if (answer != NULL)
+		done = PyObject_CallFunctionObjArgs(do_after, after, environ,
+		    req != NULL ? req : Py_None, answer, NULL);
 	if (done == NULL)
 		error_log("Error in the hook post_request");
-	Py_XDECREF(args);
 	Py_XDECREF(done);
 }
 

@@ -29,7 +29,9 @@ void	 hooks_application(PyObject *);
 /* Run pre_request; *req becomes what is to be given to hooks_after(), or
  * stays NULL. 0, or -1 with an exception. */
 int	 hooks_before(PyObject *environ, PyObject **req);
-/* Run post_request; `answer` is a tuple as Response takes it (hooks.py),
+/* Is there a post_request? */
+bool	 hooks_after_wanted(void);
+/* Run it; `answer` is a tuple as Response takes it (hooks.py),
  * empty where the application was not called, or NULL with an exception. */
 void	 hooks_after(PyObject *environ, PyObject *req, PyObject *answer);
 void	 hooks_done(void);

@@ -30,6 +30,8 @@ class Logger:
     def log(self, level, msg, *args, **more):
         if isinstance(level, str):
             level = LEVELS.get(level.lower(), INFO)
+        if level < self.loglevel:
+            return
         text = str(msg)
         if args:
             if len(args) == 1 and isinstance(args[0], dict) and args[0]:
@@ -41,7 +43,8 @@ class Logger:
         say(level, text)
 
     def debug(self, msg, *args, **more):
-        self.log(DEBUG, msg, *args, **more)
+        if self.loglevel <= DEBUG:
+            self.log(DEBUG, msg, *args, **more)
 
     def info(self, msg, *args, **more):
         self.log(INFO, msg, *args, **more)
@@ -323,14 +326,11 @@ def worker_class(name):
 class Request:
     """What pre_request gets. What it changes, the application sees."""
 
-    trailers = ()
+    must_close = False
     proxy_protocol_info = None
-    limit_request_line = limit_request_fields = limit_request_field_size = 0
 
     def __init__(self, environ):
         self._environ = environ
-        self.trailers = []
-        self.must_close = False
 
     def __getattr__(self, name):
         # Only what is asked for is made; then it is an attribute.
@@ -404,6 +404,7 @@ MAKERS = {
     "body": lambda env: env["wsgi.input"],
     "peer_addr": req_peer,
     "remote_addr": req_peer,
+    "trailers": lambda env: [],
 }
 
 
@@ -445,20 +446,30 @@ def header_key(name):
 class Response:
     """What post_request gets: how the application answered."""
 
+    upgrade = False
+
     def __init__(self, req, status, headers, sent, headers_sent, chunked):
         self.req, self.status, self.headers = req, status, headers
         self.sent, self.headers_sent, self.chunked = (sent, headers_sent,
                                                       chunked)
+
+    @property
+    def status_code(self):
         try:
-            self.status_code = int(status.split(None, 1)[0])
+            return int(self.status.split(None, 1)[0])
         except (AttributeError, ValueError, IndexError):
-            self.status_code = None
-        self.response_length = None
-        for name, value in headers:
+            return None
+
+    @property
+    def response_length(self):
+        for name, value in self.headers:
             if name.lower() == "content-length" and value.strip().isdigit():
-                self.response_length = int(value)
-        self.must_close = req.must_close
-        self.upgrade = False
+                return int(value)
+        return None
+
+    @property
+    def must_close(self):
+        return self.req.must_close
 
 
 # --- who calls them
@@ -576,37 +587,39 @@ def catch(name, code, *signals):
 def before_request(function, environ):
     req = Request(environ)
     function(me, req)
-    if len(req.__dict__) > 3:
+    if len(req.__dict__) > 1:
         apply(req)
     return req
 
 
-def after_request(function, count, environ, req, *answer):
+def after_request(function, environ, req, answer):
     if req is None:
         req = Request(environ)
-    resp = Response(req, *answer) if answer else None
-    if count == 2:
-        function(me, req)
-    elif count == 3:
-        function(me, req, environ)
-    else:
-        function(me, req, environ, resp)
+    function(me, req, environ, Response(req, *answer) if answer else None)
 
 
-def count_arguments(function):
-    """2, 3 or 4: what post_request can take."""
+def after_request_3(function, environ, req, answer):
+    function(me, req or Request(environ), environ)
+
+
+def after_request_2(function, environ, req, answer):
+    function(me, req or Request(environ))
+
+
+def after_request_for(function):
+    """How to call it: post_request may take 2, 3 or 4 arguments."""
     import inspect
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return 4
-    for count in 4, 3:
+        return after_request
+    for count, call in (4, after_request), (3, after_request_3):
         try:
             signature.bind(*range(count))
-            return count
+            return call
         except TypeError:
             pass
-    return 2
+    return after_request_2
 
 
 # --- where there is no gunicorn to import from

@@ -278,9 +278,11 @@ wsgi_after(struct app_request *rq)
 	PyObject *answer;
 
 	rq->app = NULL;
-	answer = x->called ? reply_answer(x->reply) : PyTuple_New(0);
-	hooks_after(x->env, x->req, answer);
-	Py_XDECREF(answer);
+	if (hooks_after_wanted()) {
+		answer = x->called ? reply_answer(x->reply) : PyTuple_New(0);
+		hooks_after(x->env, x->req, answer);
+		Py_XDECREF(answer);
+	}
 	Py_CLEAR(x->req);
 	Py_CLEAR(x->env);
 	exchange_put(x);
