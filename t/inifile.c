@@ -68,6 +68,8 @@ static const struct {
 	    "x:2: when_ready is a hook; it belongs in [hooks]" },
 	{ "no hook",		"[hooks]\nworkers = 3\n",
 	    "x:2: workers is not a hook" },
+	{ "half a command",	"[hooks]\non_exit = a ; b\n",
+	    "x:2: the command would end at the ';'" },
 	{ "no command for it",	"[hooks]\npost_request = x\n",
 	    "x:2: post_request happens with each request" },
 	{ "another file",	"[gangway]\nconfig = x\n",
