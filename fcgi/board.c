@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -348,7 +349,32 @@ page_ready(void *arg)
 	return board_ready(arg);
 }
 
-/* Until Passenger stops us, which it does for a new start. */
+enum { PAGE_S = 30 };		/* then another start is tried */
+
+static const char *page_path;
+
+/* First nobody can come any more, who has come is served, then it ends. */
+static void
+page_over(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (page_path != NULL) {
+		(void)unlink(page_path);
+		page_path = NULL;
+		(void)alarm(1);
+	} else
+		(void)kill(getpid(), SIGTERM);
+	errno = saved;
+}
+
+/*
+ * Until Passenger stops us, which it does for a new start; but not for ever,
+ * for what was wrong may pass by itself, and beside us there may be processes
+ * that started well. Passenger replaces one that ends without a word to the
+ * visitor, as long as it holds no connection to it.
+ */
 static int
 serve_page(struct board *b, int status, const char *where)
 {
@@ -364,13 +390,18 @@ serve_page(struct board *b, int status, const char *where)
 		return status;
 	if (settings_set(m.settings, SET_workers, "1", "", &why) == -1 ||
 	    settings_set(m.settings, SET_worker_class, "gthread", "",
-	    &why) == -1 || board_listen(b, &ls, m.settings) == -1) {
+	    &why) == -1 ||
+	    settings_set(m.settings, SET_keepalive, "0", "", &why) == -1 ||
+	    board_listen(b, &ls, m.settings) == -1) {
 		free(why);
 		settings_free(m.settings);
 		return status;
 	}
 	failed_where(where);
 	board_manage(b, &m);
+	page_path = b->host.path;
+	(void)signal(SIGALRM, page_over);
+	(void)alarm(PAGE_S);
 	(void)manager_run(&m);
 	settings_free(m.settings);
 	return status;

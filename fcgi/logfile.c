@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -10,6 +12,27 @@
 
 #include "fcgi/logfile.h"
 
+static uid_t owner_uid;
+static gid_t owner_gid;
+
+void
+logfile_owner(uid_t uid, gid_t gid)
+{
+	owner_uid = uid;
+	owner_gid = gid;
+}
+
+/* Root's own files only: what has another owner was meant to. */
+static void
+give_away(int fd)
+{
+	struct stat st;
+
+	if (owner_uid != 0 && geteuid() == 0 && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_nlink == 1)
+		(void)!fchown(fd, owner_uid, owner_gid);
+}
+
 static int
 file_open(const char *path)
 {
@@ -17,7 +40,10 @@ file_open(const char *path)
 
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
 	    0644);
-	if (fd == -1 || fd > STDERR_FILENO)
+	if (fd == -1)
+		return fd;
+	give_away(fd);
+	if (fd > STDERR_FILENO)
 		return fd;
 	/* A log must not become somebody's stdout by accident. */
 	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

@@ -10,12 +10,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct logfile {
 	_Atomic int	 fd;	/* -1: none */
 	char		*path;	/* absolute; NULL: none or a standard stream */
 };
 
+/* Root's log files are given to this user from now on, who could not open
+ * them again otherwise. */
+void	 logfile_owner(uid_t, gid_t);
 /* Open for appending: NULL is none, "-" the descriptor `standard`. What was
  * open before is replaced, or kept at -1 with errno. */
 int	 logfile_open(struct logfile *, const char *path, int standard);

@@ -149,7 +149,8 @@ promote(struct manager *m, pid_t old)
 	m->crew.shared = false;
 	spawn_title(&m->crew, "master");
 	(void)pidfile_follow(m, old);	/* it has said why */
-	notify_send("MAINPID=%d\nREADY=1\nSTATUS=Serving", (int)getpid());
+	notify_send("MAINPID=%d\n%s", (int)getpid(), m->stop == STOP_NOT ?
+	    "READY=1\nSTATUS=Serving" : "STOPPING=1\nSTATUS=Stopping");
 }
 
 /* --- the end of workers and of all */

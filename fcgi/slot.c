@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -289,24 +290,30 @@ slot_lacks(const struct crew *c, const struct slot *s)
 	    (s->serving == SLOT_NONE || c->procs[s->serving].replace);
 }
 
-/* What a worker that ended was running; it wrote this itself, so nothing
- * but printable bytes is believed. */
+/* What a worker that ended was running, in one line; it wrote this itself,
+ * so nothing but printable bytes is believed. */
 static void
 log_running(pid_t pid, const struct place *b)
 {
-	char line[PLACE_LINE];
+	char line[PLACE_NOW * (PLACE_LINE + 2)] = "", *at = line;
+	char one[PLACE_LINE];
+	unsigned int busy = atomic_load(&b->busy), n = 0;
 	size_t i, j;
 
 	for (i = 0; i < PLACE_NOW; i++) {
-		memcpy(line, b->now[i], sizeof(line));
-		line[sizeof(line) - 1] = '\0';
-		for (j = 0; line[j] != '\0'; j++)
-			if (line[j] < 0x20 || line[j] > 0x7e)
-				line[j] = '?';
-		if (line[0] != '\0')
-			log_error("Worker (pid:%d) was running: %s", (int)pid,
-			    line);
+		memcpy(one, b->now[i], sizeof(one));
+		one[sizeof(one) - 1] = '\0';
+		for (j = 0; one[j] != '\0'; j++)
+			if (one[j] < 0x20 || one[j] > 0x7e)
+				one[j] = '?';
+		if (one[0] == '\0')
+			continue;
+		at += snprintf(at, (size_t)(line + sizeof(line) - at),
+		    "%s%s", n++ > 0 ? ", " : "", one);
 	}
+	if (n > 0)
+		log_error("Worker (pid:%d) was running: %s%s", (int)pid, line,
+		    busy > n ? ", and others" : "");
 }
 
 static void

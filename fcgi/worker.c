@@ -213,7 +213,7 @@ look_around(struct serving *s, uint64_t now)
 	atomic_store_explicit(&s->place->begun, s->net.nrequests,
 	    memory_order_relaxed);
 	if (s->w->manager != 0 && getppid() != s->w->manager) {
-		log_info("Parent changed, shutting down: worker %ld",
+		log_info("Parent changed, shutting down: <Worker %ld>",
 		    (long)getpid());
 		say_exiting(true);
 		_exit(0);

@@ -5,37 +5,17 @@ The package is put together from the build, and its program is the
 interpreter's own.
 """
 import os
-import re
-import shutil
 import signal
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (APPS, BUILD, TOP, Http, Process, alive, children,
-                    free_port, tmpdir, wait_for)
+from server import (APPS, Http, Process, alive, children, free_port,
+                    python_package, tmpdir, wait_for)
 from tap import attempt, done, guard, is_, ok, skip_all
 
 PYTHON = "/usr/bin/python3"
-
-
-def package():
-    """A folder for PYTHONPATH with the package gangway in it."""
-    core = os.path.join(BUILD, "shim", ".libs", "_core.so")
-    if not os.path.exists(core):
-        skip_all("built without Python")
-    with open(os.path.join(BUILD, "Makefile")) as f:
-        if re.search("^SAN_FLAGS = .*sanitize", f.read(), re.M):
-            skip_all("the sanitizers want a program of their own")
-    folder = tmpdir()
-    home = os.path.join(folder, "gangway")
-    os.mkdir(home)
-    for name in ("__init__.py", "__main__.py"):
-        shutil.copy(os.path.join(TOP, "shim", "python", "gangway", name),
-                    home)
-    shutil.copy(core, home)
-    return folder
 
 
 def start(*args, cwd=APPS):
@@ -112,7 +92,9 @@ def settings_of_python():
 
 
 guard(120)
-FOLDER = package()
+FOLDER, why = python_package()
+if FOLDER is None:
+    skip_all(why)
 for group in (one_shot, life, settings_of_python):
     attempt(group)
 done()

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fcgi/host.h"
+#include "fcgi/inherit.h"
 #include "t/tap.h"
 
 static char dir[] = "/tmp/gangway-host.XXXXXX";
@@ -241,6 +242,53 @@ refuses(struct host *h, const char *name, const char *reason)
 	    h->nfds == nfds;
 }
 
+/* From a manager of ours: which sockets are one listener's, and all that. */
+static bool
+inherited(void)
+{
+	int a = listening_socket(), b = listening_socket(), file, told[2];
+	char text[512];
+	struct host h;
+	struct listener *v;
+	size_t n;
+
+	file = open("/dev/null", O_RDONLY);
+	if (pipe(told) == -1)
+		return false;
+	n = (size_t)snprintf(text, sizeof(text), "host systemd\n"
+	    "handoff 0 %d,%d\ntold %d\n", a, b, told[1]);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "listen http %d,%d "
+	    "127.0.0.1:80\nlisten fcgi %d \n", a, b, b);
+	(void)snprintf(text + n, sizeof(text) - n, "listen http %d,%d x\nnews\n"
+	    "listen\nlisten http\nlisten http %d99999999999 x\n", a, file,
+	    a);
+	(void)setenv("GANGWAY_FD", text, 1);
+	(void)setenv("GUNICORN_PID", "77", 1);
+	(void)setenv("GUNICORN_FD", "3", 1);
+	host_detect(&h);
+	if (h.kind != HOST_SYSTEMD || h.parent != 77 || h.nfds != 0 ||
+	    h.inherit == NULL || h.inherit->handoff[0] != -1 ||
+	    h.inherit->told != told[1] || h.inherit->listeners->n != 2 ||
+	    getenv("GANGWAY_FD") != NULL || getenv("GUNICORN_PID") != NULL)
+		return false;
+	v = h.inherit->listeners->v;
+	return v[0].nfds == 2 && v[0].protocol == PROTOCOL_HTTP &&
+	    strcmp(v[0].address, "127.0.0.1:80") == 0 && ready(a) &&
+	    v[1].nfds == 1 && v[1].protocol == PROTOCOL_FASTCGI &&
+	    v[1].address == NULL;
+}
+
+static bool
+inherited_nothing(void)
+{
+	struct host h;
+
+	(void)setenv("GANGWAY_FD", "listen http 99 127.0.0.1:80\n", 1);
+	(void)setenv("GUNICORN_PID", "77", 1);
+	host_detect(&h);
+	return h.kind == HOST_STANDALONE && h.inherit == NULL;
+}
+
 static bool
 override_nothing(void)
 {
@@ -304,6 +352,8 @@ static const struct {
 	{ "response/finish is a FIFO: Passenger, before CGI", passenger },
 	{ "no FIFO: standalone",		no_passenger },
 	{ "GUNICORN_FD: what listens of it",	handed },
+	{ "GANGWAY_FD: a manager's place",	inherited },
+	{ "GANGWAY_FD: nothing of it is there",	inherited_nothing },
 	{ "override: only with what is needed",	override_nothing },
 	{ "override: a socket on 0",		override_socket_on_0 },
 	{ "override: LISTEN_PID is another",	override_pid_of_another },

@@ -420,6 +420,48 @@ test_process(void)
 	dir_gone();
 }
 
+/* Which application, where the host has a word in it too. */
+static void
+test_host_app(void)
+{
+	static const struct {
+		const char	*name, *words[4], *want;
+	} rows[] = {
+		{ "the host's", { "gangway" }, "/srv/site.py" },
+		{ "the command line's", { "gangway", "a:b" }, "a:b" },
+	};
+	struct load_input in = { .cwd = start_dir, .app = "/srv/site.py" };
+	struct load_result out;
+	char *argv[4];
+	size_t i, n;
+
+	dir_new();
+	in.environ = environ;
+	in.argv = argv;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (n = 0; rows[i].words[n] != NULL; n++)
+			argv[n] = strdup(rows[i].words[n]);
+		argv[n] = NULL;
+		in.argc = (int)n;
+		ok(settings_load(&in, &out) == 0 &&
+		    strcmp(out.app, rows[i].want) == 0, "the application: %s",
+		    rows[i].name);
+		load_result_done(&out);
+		while (n > 0)
+			free(argv[--n]);
+	}
+	put("passenger_wsgi.py", "");
+	argv[0] = strdup("gangway");
+	argv[1] = NULL;
+	in.argc = 1;
+	ok(settings_load(&in, &out) == 0 &&
+	    strcmp(out.app, "passenger_wsgi:application") == 0,
+	    "the application: the usual file's before the host's");
+	load_result_done(&out);
+	free(argv[0]);
+	dir_gone();
+}
+
 int
 main(void)
 {
@@ -428,6 +470,7 @@ main(void)
 	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		test_start(i);
 	test_notes();
+	test_host_app();
 	test_process();
 	return tap_done();
 }

@@ -31,8 +31,9 @@ SH_TESTS = t/deploy.sh t/layers.sh t/man.sh t/style.sh
 PY_TESTS = t/example.py t/native_server.py
 if PYTHON
 C_TESTS += t/wsgi.t
-PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
-	t/hooks.py t/slow.py t/engine.py t/messages.py t/extension.py t/venv.py
+PY_TESTS += t/arbiter.py t/upgrade.py t/soak.py t/http1.py t/fastcgi.py \
+	t/compare.py t/lifecycle.py t/churn.py t/hooks.py t/slow.py \
+	t/engine.py t/messages.py t/extension.py t/venv.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -224,11 +225,14 @@ check-valgrind: all
 	    --leak-check=full --show-leak-kinds=definite \
 	    --errors-for-leak-kinds=definite \
 	    --suppressions=$(abs_top_srcdir)/t/python.supp'
-# make soak SOAK=600: as many seconds of each kind of churn.
+# make soak SOAK=600: as many seconds of each kind of churn, then all kinds
+# at once and counted.
 SOAK = 300
 soak: all
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
-	    /usr/bin/python3 $(top_srcdir)/t/churn.py
+	    /usr/bin/python3 $(top_srcdir)/t/churn.py && \
+	$(AM_TESTS_ENVIRONMENT) \
+	    /usr/bin/python3 $(top_srcdir)/t/soak.py --full
 prove: all
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) $(PROVE) -e '' $(C_TESTS) && \

@@ -367,6 +367,66 @@ test_many(void)
 	http_session_done(&s, &pool);
 }
 
+/* --- HTTP, where Passenger speaks that */
+
+#define FROM	"Host: shop.example:8443\r\nConnection: close\r\n" \
+		"!~Passenger-Client-Address: 192.0.2.7\r\n"
+
+static const struct {
+	const char	*name, *in;
+	bool		 https;
+	const char	*want[6];
+} http[] = {
+	{ "HTTP: the client is Passenger's", "GET /a HTTP/1.1\r\n" FROM "\r\n",
+	    false, { "REMOTE_ADDR=192.0.2.7", "REMOTE_PORT",
+	    "HTTP_!~PASSENGER_CLIENT_ADDRESS", "SERVER_NAME=shop.example",
+	    "SERVER_PORT=8443" } },
+	{ "HTTP: so is the scheme", "GET /a HTTP/1.1\r\n" FROM
+	    "!~passenger-proto: https\r\n\r\n", true,
+	    { "HTTP_!~PASSENGER_PROTO" } },
+	{ "HTTP: a client's word for it is none", "GET /a HTTP/1.1\r\n" FROM
+	    "X-Forwarded-Proto: https\r\n\r\n", false,
+	    { "HTTP_X_FORWARDED_PROTO=https" } },
+	{ "HTTP: nobody's own fields of that kind", "GET /a HTTP/1.1\r\n" FROM
+	    "!~Passenger-Envvars: QT1i\r\n\r\n", false,
+	    { "HTTP_!~PASSENGER_ENVVARS" } },
+	{ "HTTP: under the base URI", "GET /shop/a%20b?c HTTP/1.1\r\n" FROM
+	    "\r\n", false, { "SCRIPT_NAME=/shop", "PATH_INFO=/a b",
+	    "REQUEST_URI=/shop/a%20b?c", "QUERY_STRING=c" } },
+	{ "HTTP: beside it", "GET /shopping HTTP/1.1\r\n" FROM "\r\n", false,
+	    { "SCRIPT_NAME=", "PATH_INFO=/shopping" } },
+	{ "HTTP: a body in chunks has a length at last",
+	    "POST /a HTTP/1.1\r\n" FROM "Transfer-Encoding: chunked\r\n\r\n"
+	    "5\r\nhello\r\n0\r\n\r\n", false, { "CONTENT_LENGTH=5",
+	    "HTTP_TRANSFER_ENCODING" } },
+};
+
+static void
+test_http(size_t i)
+{
+	static const char *const secure[] = { "X-FORWARDED-PROTO:https" };
+	static const struct passenger_terms shop = { .base_uri = "/shop" };
+	static const struct peer tcp = { .addr = "127.0.0.1", .addr_n = 9,
+		.port = "4711", .port_n = 4, .trusted = true,
+		.server_name = { "127.0.0.1", 9 },
+		.server_port = { "5000", 4 } };
+	const struct wire_config c = { .passenger = &shop,
+		.script_name = shop.base_uri, .secure_headers = secure,
+		.nsecure = 1, .limits = { .fields = 100 } };
+	struct http_session s = { 0 };
+	char *in = strdup(http[i].in);
+	size_t j, used;
+
+	if (ok(http_feed(&s, &c, &tcp, &pool, in, strlen(in), 0, &used) ==
+	    SESSION_REQUEST && s.rq->pub.https == http[i].https, "%s",
+	    http[i].name))
+		for (j = 0; j < 6 && http[i].want[j] != NULL; j++)
+			ok(holds(s.rq, http[i].want[j]), "%s: %s",
+			    http[i].name, http[i].want[j]);
+	free(in);
+	http_session_done(&s, &pool);
+}
+
 int
 main(void)
 {
@@ -384,6 +444,8 @@ main(void)
 	test_ping();
 	test_lengths();
 	test_many();
+	for (i = 0; i < sizeof(http) / sizeof(http[0]); i++)
+		test_http(i);
 	request_pool_done(&pool);
 	return tap_done();
 }

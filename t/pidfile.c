@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,49 @@ test_before(const char *name, const char *text, int want)
 	    rc == 0 ? "gone" : "there");
 }
 
+static bool
+holds_us(const char *file)
+{
+	FILE *f = fopen(file, "r");
+	int pid = 0;
+
+	if (f == NULL)
+		return false;
+	if (fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	return pid == (int)getpid();
+}
+
+/* From none to one name, to another, over another's, to none. */
+static void
+test_move(void)
+{
+	char *have = NULL, *why = NULL, *second, other[32];
+
+	if (asprintf(&second, "%s.2", path) == -1)
+		exit(99);
+	ok(pidfile_move(&have, strdup(second), 0, &why) == 0 &&
+	    holds_us(second), "move: a first one");
+	ok(pidfile_move(&have, strdup(second), 0, &why) == 0 &&
+	    holds_us(second), "move: the same");
+	snprintf(other, sizeof(other), "%d\n", (int)getppid());
+	put(other);
+	ok(pidfile_move(&have, strdup(path), 1, &why) == -1 &&
+	    strcmp(have, second) == 0 && holds_us(second) && !holds_us(path),
+	    "move: not over that of a live process: %s", why);
+	free(why);
+	ok(pidfile_move(&have, strdup(path), getppid(), &why) == 0 &&
+	    strcmp(have, path) == 0 && holds_us(path) &&
+	    access(second, F_OK) == -1, "move: over that of whom we succeed");
+	ok(pidfile_move(&have, strdup(second), 0, &why) == 0 &&
+	    holds_us(second) && access(path, F_OK) == -1,
+	    "move: to another name");
+	ok(pidfile_move(&have, NULL, 0, &why) == 0 && have == NULL &&
+	    access(second, F_OK) == -1, "move: to none");
+	free(second);
+}
+
 int
 main(void)
 {
@@ -124,6 +168,7 @@ main(void)
 	ok(rc == -1, "no folder: %s", why);
 	free(why);
 	pidfile_delete(NULL);
+	test_move();
 	ok(rmdir(dir) == 0, "no draft is left");
 	return tap_done();
 }

@@ -9,6 +9,7 @@ import atexit
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -764,6 +765,25 @@ def need(program, package):
     if path is None:
         tap.skip("%s is missing (Debian: %s)" % (program, package))
     return path
+
+
+def python_package():
+    """A folder for PYTHONPATH with the package gangway in it, put together
+    from the build; or None, and why not."""
+    core = os.path.join(BUILD, "shim", ".libs", "_core.so")
+    if not os.path.exists(core):
+        return None, "built without Python"
+    with open(os.path.join(BUILD, "Makefile")) as f:
+        if re.search("^SAN_FLAGS = .*sanitize", f.read(), re.M):
+            return None, "the sanitizers want a program of their own"
+    folder = tmpdir()
+    home = os.path.join(folder, "gangway")
+    os.mkdir(home)
+    for name in ("__init__.py", "__main__.py"):
+        shutil.copy(os.path.join(TOP, "shim", "python", "gangway", name),
+                    home)
+    shutil.copy(core, home)
+    return folder, None
 
 
 def python_has(*modules):

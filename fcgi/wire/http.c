@@ -9,6 +9,8 @@
 #include "fcgi/response.h"
 #include "fcgi/wire/http.h"
 
+enum { NUMBER_MAX = 24 };	/* a length in decimal, with its NUL */
+
 /* --- requests */
 
 /* CGI's form of a header name (RFC 3875 section 4.1.18). */
@@ -251,7 +253,7 @@ fill_request(struct request *rq, const struct wire_config *c,
 
 	/* Names grow by 5 bytes; the path and host are kept twice. */
 	if (request_reserve(rq, 2 * size + 6 * h->nheaders + join_room(h) +
-	    128) == -1) {
+	    128 + NUMBER_MAX) == -1) {
 		*no = (struct http_refusal){ 431, "head too large" };
 		return -1;
 	}
@@ -377,10 +379,25 @@ whole(struct http_session *s)
 	return SESSION_REQUEST;
 }
 
+/* The chunks are undone: now it is known how long it is, and applications
+ * that ask for no more than that get all of it. */
+static void
+set_length(struct request *rq)
+{
+	char *p = request_mem(rq, NUMBER_MAX);
+	int n;
+
+	n = snprintf(p, NUMBER_MAX, "%llu",
+	    (unsigned long long)rq->pub.body_length);
+	(void)request_var(rq, VAR_CONTENT_LENGTH, STR("CONTENT_LENGTH"),
+	    (struct str){ p, (size_t)n });
+}
+
 static enum session_event
 feed_chunks(struct http_session *s, const struct wire_config *c,
     const char *p, size_t n, size_t *used)
 {
+	enum session_event ev;
 	bool done = false;
 	ssize_t k;
 
@@ -394,7 +411,11 @@ feed_chunks(struct http_session *s, const struct wire_config *c,
 		return SESSION_MORE;
 	http_chunks_free(s->chunks);
 	s->chunks = NULL;
-	return whole(s);
+	ev = whole(s);
+	/* Elsewhere there is none, as with gunicorn. */
+	if (ev == SESSION_REQUEST && c->passenger != NULL)
+		set_length(s->rq);
+	return ev;
 }
 
 static enum session_event

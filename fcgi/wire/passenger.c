@@ -1,11 +1,9 @@
 #include "config.h"
 
-#include <stdio.h>
-
 #include "fcgi/wire/cgi.h"
 #include "fcgi/wire/passenger.h"
 
-enum { LENGTH = 4, DIGITS = 24 };
+enum { LENGTH = 4 };
 
 static enum session_event
 refuse(struct http_session *s, int status, const char *why)
@@ -54,20 +52,6 @@ feed_head(struct http_session *s, const struct wire_config *c,
 	return http_body_start(s, c, chunked, rq->announced);
 }
 
-/* The chunks are undone: now it is known how long it is, and applications
- * that ask for no more than that get all of it. */
-static void
-set_length(struct request *rq)
-{
-	char *p = request_mem(rq, DIGITS);
-	int n;
-
-	n = snprintf(p, DIGITS, "%llu",
-	    (unsigned long long)rq->pub.body_length);
-	(void)request_var(rq, VAR_CONTENT_LENGTH, STR("CONTENT_LENGTH"),
-	    (struct str){ p, (size_t)n });
-}
-
 enum session_event
 passenger_feed(struct http_session *s, const struct wire_config *c,
     const struct peer *peer, struct request_pool *pool, char *p, size_t n,
@@ -82,8 +66,5 @@ passenger_feed(struct http_session *s, const struct wire_config *c,
 		if (ev != SESSION_MORE || s->rq == NULL)
 			return ev;
 	}
-	ev = http_body_feed(s, c, p + *used, n - *used, used);
-	if (ev == SESSION_REQUEST && s->rq->announced == -1)
-		set_length(s->rq);
-	return ev;
+	return http_body_feed(s, c, p + *used, n - *used, used);
 }

@@ -23,7 +23,8 @@ failed_where(const char *place)
 	    "If it is yours: the reason, with the traceback, is in %s.\n"
 	    "Repair it, then touch tmp/restart.txt in the application's "
 	    "folder (create\nthe folder tmp where there is none): the next "
-	    "request makes a new start.\n", place);
+	    "request makes a new start.\nWithout that another start is "
+	    "tried within a minute.\n", place);
 	length = n > 0 && (size_t)n < sizeof(page) ? (size_t)n : 0;
 }
 

@@ -1,8 +1,8 @@
 """This file puts gangway behind Phusion Passenger.
 
 Copy it into your application's folder under the name that the host wants
-(mostly passenger_wsgi.py), and edit the three lines below. Then touch
-tmp/restart.txt.
+(mostly passenger_wsgi.py), and edit the lines below where their defaults
+will not do. Then touch tmp/restart.txt.
 
 If your application lives in a file of that same name, give it another one,
 such as myapp.py, and name it here: APP = "myapp:application".
