@@ -185,12 +185,17 @@ stuck(void *arg, bool all)
 	scoreboard_ring(s->w->board);
 }
 
-/* The last news. What was told to end at once does so, hook or not. */
+/* The last news. From here nobody looks around for the manager: when it
+ * goes, or has gone, a hook does not keep us. */
 static void
-say_exiting(bool at_once)
+say_exiting(const struct worker *w)
 {
+	bool orphan = w->manager != 0 && getppid() != w->manager;
+
 	log_info("Worker exiting (pid: %ld)", (long)getpid());
-	if (at_once && hook_wanted(APP_WORKER_EXIT)) {
+	if (!orphan)
+		rights_tie(w->manager, SIGKILL);
+	else if (hook_wanted(APP_WORKER_EXIT)) {
 		(void)signal(SIGALRM, SIG_DFL);
 		(void)alarm(1);
 	}
@@ -215,7 +220,7 @@ look_around(struct serving *s, uint64_t now)
 	if (s->w->manager != 0 && getppid() != s->w->manager) {
 		log_info("Parent changed, shutting down: <Worker %ld>",
 		    (long)getpid());
-		say_exiting(true);
+		say_exiting(s->w);
 		_exit(0);
 	}
 	if (s->leave_by_ms != 0 && atomic_load(&s->w->board->stopping))
@@ -242,7 +247,7 @@ quit(struct serving *s, uint64_t now)
 	if (given_up && now < s->hook_by_ms && dispatch_main_busy())
 		return false;
 	dispatch_give_up();
-	say_exiting(false);
+	say_exiting(s->w);
 	_exit(given_up ? 1 : 0);
 }
 
@@ -281,7 +286,7 @@ turned(void *arg)
 	log_warning("Worker graceful timeout (pid:%ld): %u requests are cut",
 	    (long)getpid(), dispatch_busy());
 	dispatch_give_up();
-	say_exiting(false);
+	say_exiting(s->w);
 	_exit(0);
 }
 
@@ -478,9 +483,8 @@ finish(struct serving *s, int status)
 {
 	const struct app_kind *kind = s->w->kind;
 
-	/* From here nobody looks around for the manager. */
+	say_exiting(s->w);
 	rights_tie(s->w->manager, SIGKILL);
-	say_exiting(false);
 	access_free(s->format);
 	trust_free((struct trust *)(uintptr_t)s->net.trust);
 	free(s->net.acceptors);
@@ -543,7 +547,7 @@ worker_run(const struct worker *w)
 	if (open_net(s) == -1)
 		return finish(s, APP_BOOT);
 	if (!serve(s)) {
-		say_exiting(false);
+		say_exiting(s->w);
 		_exit(0);
 	}
 	wake = NULL;
