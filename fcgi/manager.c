@@ -391,17 +391,6 @@ tell_ready(struct manager *m)
 	}
 }
 
-/* The reload goes on, and its end is told. */
-static void
-reload_watch(struct manager *m)
-{
-	bool busy = m->reload.busy;
-
-	reload_step(&m->reload);
-	if (busy && !m->reload.busy)
-		notify_send("READY=1\nSTATUS=Serving");
-}
-
 static void
 loop(struct manager *m)
 {
@@ -416,9 +405,10 @@ loop(struct manager *m)
 		m->crew.shared = upgrade_shared(&m->upgrade);
 		crew_tick(&m->crew, m->stop == STOP_NOT);
 		tell_ready(m);
-		if (m->stop == STOP_NOT)
-			reload_watch(m);
-		else if (crew_count(&m->crew, 0) == 0)
+		if (m->stop == STOP_NOT) {
+			if (reload_step(&m->reload))
+				notify_send("READY=1\nSTATUS=Serving");
+		} else if (crew_count(&m->crew, 0) == 0)
 			return;
 		wait_for_news(m);
 	}
@@ -447,12 +437,13 @@ manager_start(struct manager *m, struct manager_config *config)
 		places = PLACES_MIN;
 	m->crew.all = m->crew.current = generation_first(config->settings,
 	    config->listeners);
-	m->crew.board = scoreboard_new(places,
-	    in != NULL ? in->handoff : NULL);
 	if (in != NULL && in->told != -1) {
 		m->upgrade.told = in->told;
+		m->upgrade.joined = in->handoff[0] != -1;
 		in->told = -1;
 	}
+	m->crew.board = scoreboard_new(places,
+	    in != NULL ? in->handoff : NULL);
 	if (m->crew.current == NULL || m->crew.board == NULL ||
 	    crew_init(&m->crew, places) == -1) {
 		log_critical("cannot start: %s", strerror(errno));

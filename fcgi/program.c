@@ -468,6 +468,8 @@ manage(struct program *p, struct settings **now)
 	if (!is_ours(p))
 		m.no_restart = "who started this process would not know the "
 		    "new one";
+	else if (getpid() == 1)
+		m.no_restart = "when process 1 leaves, all end with it";
 	else if (p->restart.program == NULL)
 		m.no_restart = "it is not known how this process was started";
 	else

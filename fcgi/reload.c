@@ -172,7 +172,7 @@ prune(struct reload *r)
 	}
 }
 
-void
+bool
 reload_step(struct reload *r)
 {
 	struct crew *c = r->crew;
@@ -183,6 +183,8 @@ reload_step(struct reload *r)
 	old = roll(c);
 	if (c->all->older != NULL)
 		prune(r);
-	if (!old && r->trial == NULL)
-		r->busy = false;
+	if (!r->busy || old || r->trial != NULL)
+		return false;
+	r->busy = false;
+	return true;
 }

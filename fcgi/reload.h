@@ -26,8 +26,9 @@ struct reload {
 void	 reload_begin(struct reload *);
 /* Give the trial up, if there is one. */
 void	 reload_abandon(struct reload *, const char *why);
-/* Do what is due: call it after each look at the workers. */
-void	 reload_step(struct reload *);
+/* Do what is due: call it after each look at the workers. True: a reload has
+ * just come to its end, good or bad. */
+bool	 reload_step(struct reload *);
 /* The trial's first worker has ended, booting or not. */
 void	 reload_lost(struct reload *, bool booting);
 /* Open both logs again under their names. */

@@ -25,6 +25,9 @@
 
 enum { NEW_VARIABLES = 4 };
 
+/* What a successor says when it serves. */
+enum { WORD_JOINED = 'j', WORD_APART = 'a' };
+
 /* --- how we were started */
 
 /* Is it our own file? Then under that name from the root, links kept: a
@@ -232,15 +235,17 @@ upgrade_begin(struct upgrade *u, const struct crew *c)
 	}
 	u->child = pid;
 	u->word = word[0];
-	u->child_serves = false;
+	u->child_joined = false;
 }
 
 void
 upgrade_ready(struct upgrade *u)
 {
+	char word = u->joined ? WORD_JOINED : WORD_APART;
+
 	if (u->told == 0)
 		return;
-	(void)!write(u->told, "", 1);	/* it may have gone */
+	(void)!write(u->told, &word, 1);	/* it may have gone */
 	close(u->told);
 	u->told = 0;
 }
@@ -251,7 +256,7 @@ upgrade_lost(struct upgrade *u, pid_t pid, int status)
 	if (pid != u->child || pid == 0)
 		return false;
 	u->child = 0;
-	u->child_serves = false;
+	u->child_joined = false;
 	close(u->word);
 	u->word = 0;
 	if (WIFSIGNALED(status))
@@ -284,13 +289,14 @@ upgrade_shared(const struct upgrade *u)
 bool
 upgrade_served(struct upgrade *u)
 {
-	char c;
+	char word;
 
 	if (u->parent != 0)
-		return getppid() == u->parent;
-	if (u->child != 0 && !u->child_serves)
-		u->child_serves = read(u->word, &c, 1) == 1;
-	return u->child_serves;
+		return u->joined && getppid() == u->parent;
+	if (u->child != 0 && !u->child_joined)
+		u->child_joined = read(u->word, &word, 1) == 1 &&
+		    word == WORD_JOINED;
+	return u->child_joined;
 }
 
 void

@@ -30,9 +30,11 @@ struct upgrade {
 	const char	*cannot;	/* why not */
 	pid_t		 child;		/* our successor, 0: none */
 	pid_t		 parent;	/* whom we succeed, 0: nobody */
-	int		 word;		/* it says there that it serves; 0 */
+	int		 word;		/* it says there that it serves, 0 */
 	int		 told;		/* where we do, 0: nobody waits */
-	bool		 child_serves;
+	bool		 joined;	/* our workers and the parent's hand
+					   connections to each other */
+	bool		 child_joined;	/* and its workers serve */
 };
 
 /* Start the successor; all that happens is logged. */
@@ -45,7 +47,7 @@ bool	 upgrade_lost(struct upgrade *, pid_t, int status);
 bool	 upgrade_promoted(struct upgrade *);
 /* Is there another manager on our sockets? */
 bool	 upgrade_shared(const struct upgrade *);
-/* And do its workers serve? */
+/* And do its workers serve and take connections from ours? */
 bool	 upgrade_served(struct upgrade *);
 void	 upgrade_done(struct upgrade *);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "conf/print.h"
@@ -29,7 +30,9 @@
 enum {
 	PARENT_MS = 250,	/* how often we look for our manager */
 	CLOSING_MS = 1000,	/* for one more request at the full stop */
-	HOOK_MS = 1000		/* for the main thread to begin a hook */
+	HOOK_MS = 1000,		/* for the main thread to begin a hook */
+	ORPHAN_MS = 500,	/* for what runs when the manager has died */
+	ORPHAN_HOOK_MS = 200	/* for worker_exit after that */
 };
 #define NEVER_MS	(UINT64_MAX / 2)
 
@@ -44,7 +47,7 @@ struct serving {
 	uint64_t		 leave_by_ms;	/* 0: not leaving */
 	uint64_t		 looked_ms;
 	uint64_t		 hook_by_ms;	/* 0: no hook is awaited */
-	bool			 retiring;
+	bool			 retiring, orphan;
 };
 
 /* What signals asked for; handlers do nothing else. They run on the main
@@ -190,6 +193,9 @@ stuck(void *arg, bool all)
 static void
 say_exiting(const struct worker *w)
 {
+	const struct itimerval soon = {
+		.it_value = { .tv_usec = ORPHAN_HOOK_MS * 1000 },
+	};
 	bool orphan = w->manager != 0 && getppid() != w->manager;
 
 	log_info("Worker exiting (pid: %ld)", (long)getpid());
@@ -197,7 +203,7 @@ say_exiting(const struct worker *w)
 		rights_tie(w->manager, SIGKILL);
 	else if (hook_wanted(APP_WORKER_EXIT)) {
 		(void)signal(SIGALRM, SIG_DFL);
-		(void)alarm(1);
+		(void)setitimer(ITIMER_REAL, &soon, NULL);
 	}
 	(void)hook_in_worker(APP_WORKER_EXIT);
 }
@@ -217,11 +223,14 @@ look_around(struct serving *s, uint64_t now)
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->begun, s->net.nrequests,
 	    memory_order_relaxed);
-	if (s->w->manager != 0 && getppid() != s->w->manager) {
+	if (s->w->manager != 0 && getppid() != s->w->manager && !s->orphan) {
 		log_info("Parent changed, shutting down: <Worker %ld>",
 		    (long)getpid());
-		say_exiting(s->w);
-		_exit(0);
+		s->orphan = true;
+		s->graceful_ms = ORPHAN_MS;
+		leave(s, now);
+		if (s->leave_by_ms > now + ORPHAN_MS)
+			s->leave_by_ms = now + ORPHAN_MS;
 	}
 	if (s->leave_by_ms != 0 && atomic_load(&s->w->board->stopping))
 		leave(s, now);
@@ -257,6 +266,9 @@ turned(void *arg)
 	struct serving *s = arg;
 	uint64_t now = uv_now(&s->net.loop);
 
+	/* The kernel says TERM too when the manager dies. */
+	if (want_leave && s->leave_by_ms == 0)
+		s->looked_ms = 0;
 	look_around(s, now);
 	if (want_reopen) {
 		want_reopen = false;

@@ -346,7 +346,17 @@ def files():
         write(s.folder + "/gangway.ini",
               ini % (first + ", 127.0.0.1:%d" % port))
         s.upgrade()
-        s.leave(0)
+        # Workers of the two would not mean the same by a listener's number.
+        with Http(http) as kept:
+            while s.pid_of(kept) in s.crew():
+                kept.close()
+            os.kill(s.managers.pop(0), signal.SIGTERM)
+            r = kept.get("/")
+            while r.status == 200 and r["connection"].lower() != "close":
+                r = kept.get("/")
+            is_(r.status, 200, "files: a kept connection gets a last answer")
+        ok(wait_for(lambda: len(s.managers) == 1 and s.promoted(), PATIENCE),
+           "files: the old one leaves", s.log()[-1000:])
         ok(both(), "files: the old one leaves, the files stay")
         ok(s.body(address=("127.0.0.1", port)),
            "files: what `bind` has more is opened")
@@ -517,7 +527,7 @@ def process_one():
     if os.getuid() != 0 or subprocess.run(
             ["unshare", "-pf", "--mount-proc", "true"],
             stderr=subprocess.DEVNULL).returncode != 0:
-        skip("process 1: needs root and namespaces", 3)
+        skip("process 1: needs root and namespaces", 4)
         return
     with Manager(argv=["unshare", "-pf", "--mount-proc", GANGWAY]) as s:
         one = wait_for(lambda: children(s.pid), PATIENCE)[0]
@@ -532,6 +542,10 @@ def process_one():
            wait_for(lambda: not strays(), PATIENCE),
            "process 1: the orphans of others are collected", strays())
         is_(len(children(one)), 2, "process 1: two workers")
+        os.kill(one, signal.SIGUSR2)
+        ok(wait_for(lambda: "USR2 signal ignored" in s.log(), PATIENCE),
+           "process 1: has no successor, which would end with it",
+           s.log()[-1000:])
         os.kill(one, signal.SIGTERM)
         is_(s.wait(PATIENCE), 0, "process 1: TERM ends it with 0")
 
@@ -561,8 +575,8 @@ def other_user():
         ok(wait_for(lambda: s.body("/moved") and "/moved" in
                     (read(log) or ""), PATIENCE),
            "another user: workers open a new log", read(log))
-        s.send_signal(signal.SIGHUP)
         old = s.crew()
+        s.send_signal(signal.SIGHUP)
         ok(wait_for(lambda: len(s.crew()) == 2
                     and not set(old) & set(s.crew()), PATIENCE)
            and wait_for(lambda: status(s.crew()[0], "Uid")
