@@ -113,6 +113,22 @@ note_unknown(struct notes *notes, const char *name, const char *low)
 	    "GANGWAY_%s?", name, like);
 }
 
+/* Ours, but no setting: LIBDIR is fcgi/kind.c's, the next two are
+ * shim/passenger's, the rest are facts for a command of [hooks]. */
+static bool
+is_other(const char *low)
+{
+	static const char *const names[] = { "libdir", "bin", "boarded",
+		"event", "pid", "worker_pid", "worker_age", "exit_status",
+		"exit_signal", "requests", "nworkers", "nworkers_before" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(low, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* One GUNICORN_* or GANGWAY_* variable; `rest` is after the prefix. */
 static int
 apply_variable(struct settings *s, const char *var, const char *rest,
@@ -133,9 +149,7 @@ apply_variable(struct settings *s, const char *var, const char *rest,
 		settings_from(s, ours ? RANK_GANGWAY : RANK_GUNICORN);
 		return apply(s, id, name, value, why);
 	}
-	/* LIBDIR is fcgi/kind.c's, the others shim/passenger's. */
-	if (ours && strcmp(low, "libdir") != 0 && strcmp(low, "bin") != 0 &&
-	    strcmp(low, "boarded") != 0)
+	if (ours && !is_other(low))
 		note_unknown(notes, name, low);
 	return 0;
 }

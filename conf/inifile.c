@@ -20,6 +20,7 @@ struct source {
 	const char	*p, *end;	/* bytes not yet read */
 	int		 line;		/* the one that inih has now */
 	bool		 indented;	/* ... begins with white space */
+	bool		 comment;	/* ... has one after its value */
 	bool		 failed;
 	char		**why;
 };
@@ -71,6 +72,18 @@ line_bad(const char *p, size_t n, int max)
 	return NULL;
 }
 
+/* inih takes what follows a semicolon after white space for one. */
+static bool
+has_comment(const char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		if (p[i] == ';' && isspace((unsigned char)p[i - 1]))
+			return true;
+	return false;
+}
+
 /* inih's reader: one line without its end, NULL when there is no more. */
 static char *
 read_line(char *to, int size, void *arg)
@@ -94,6 +107,7 @@ read_line(char *to, int size, void *arg)
 	memcpy(to, s->p, n);
 	to[n] = '\0';
 	s->indented = n > 0 && isspace((unsigned char)*to);
+	s->comment = has_comment(to, n);
 	s->p = nl != NULL ? nl + 1 : s->end;
 	return to;
 }
@@ -168,6 +182,10 @@ misplaced(enum ini_section section, enum setting id, const char *name)
 	if (section != INI_HOOKS && hook)
 		return text_new("%s is a hook; it belongs in [hooks]",
 		    setting_info(id)->name);
+	if (id == SET_pre_request || id == SET_post_request)
+		return text_new("%s happens with each request, which is no "
+		    "place for a command: it is for functions of a "
+		    "gunicorn.conf.py", setting_info(id)->name);
 	if (id == SET_config)
 		return text_new("config cannot name another file from here");
 	if (section == INI_PROFILE && id == SET_profile)
@@ -267,6 +285,10 @@ handle(void *arg, const char *section, const char *name, const char *value)
 	item.profile = (char *)(uintptr_t)profile;
 	if (bad == NULL)
 		bad = repeated(s, &item);
+	/* Half a command could do harm. */
+	if (bad == NULL && kind == INI_HOOKS && s->comment)
+		bad = text_new("the command would end at the ';', which "
+		    "begins a comment after a space: write \"a; b\"");
 	if (bad != NULL)
 		return refuse(s, bad);
 	if (item.id != SETTING_COUNT &&

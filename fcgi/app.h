@@ -77,6 +77,51 @@ enum send_result {
 
 enum app_log { APP_DEBUG, APP_INFO, APP_WARNING, APP_ERROR, APP_CRITICAL };
 
+/* gunicorn's hooks, and news for which there is no hook. */
+enum app_hook {
+	APP_ON_STARTING, APP_ON_RELOAD, APP_WHEN_READY, APP_PRE_FORK,
+	APP_POST_FORK, APP_POST_WORKER_INIT, APP_WORKER_INT,
+	APP_WORKER_ABORT, APP_PRE_EXEC, APP_PRE_REQUEST, APP_POST_REQUEST,
+	APP_CHILD_EXIT, APP_WORKER_EXIT, APP_NWORKERS_CHANGED, APP_ON_EXIT,
+	APP_HOOKS,
+	APP_SETTINGS = APP_HOOKS,	/* others are in force */
+	APP_REVERT,	/* the file read last is not: the one before is */
+	APP_FORKED,	/* the worker that pre_fork was about is there */
+	APP_GONE	/* it ended, and child_exit is not to be called */
+};
+
+struct app_listener {
+	const char	*name;		/* http://127.0.0.1:8000 */
+	int		 fd;
+};
+
+/* What has happened. */
+struct app_event {
+	enum app_hook	 what;
+	pid_t		 server;	/* the manager, or who is alone */
+	unsigned long	 workers;	/* wanted now */
+	long		 before;	/* nworkers_changed; -1: none yet */
+	/* the worker that it is about */
+	unsigned long	 age;		/* counts from 1 */
+	unsigned long	 limit;		/* its max_requests, 0: none */
+	pid_t		 pid;		/* 0 before the fork, -1: it failed */
+	/* APP_SETTINGS: NULL where they have no function for a hook */
+	const void	*settings;
+	const struct app_listener *listeners;
+	size_t		 nlisteners;
+};
+
+/* One setting's value. */
+struct app_value {
+	const char	*name;
+	enum { APP_UNSET, APP_NUMBER, APP_BOOL, APP_TEXT, APP_LIST,
+	    APP_PAIRS }	 type;
+	long		 number;	/* of a bool, too */
+	const char	*text;
+	const char	*const *items;	/* pairs are NAME:VALUE */
+	size_t		 nitems;
+};
+
 /* What the server does for an application. Callable from any caller thread
  * for the request it was called with; never blocks unless it says so. */
 struct app_server {
@@ -119,6 +164,16 @@ struct app_server {
 			    const char *const *items, size_t n, char **why);
 	/* The type of the setting of that name, -1 when there is none. */
 	int		(*type)(const char *name);
+	/* The i-th setting; false: there are not so many. */
+	bool		(*value)(const void *settings, size_t i,
+			    struct app_value *);
+
+	/* Requests that this worker has answered. */
+	unsigned long	(*requests)(void);
+	/* Body bytes sent of a response. */
+	uint64_t	(*sent)(const struct app_request *);
+	/* The hook that interrupt() asked for begins, or has ended. */
+	void		(*interrupted)(enum app_hook, bool ended);
 };
 
 /* One setting in force, to be shown to people; without secrets. */
@@ -179,10 +234,21 @@ struct app_kind {
 	 * at return. 0 when the response is whole; -1 when it is not (the
 	 * reason is logged): the server then answers 500, or cuts. */
 	int		(*call)(struct app_request *);
+	/* Where call() has left something in rq->app: the response is out,
+	 * this is the end of the request. Entered. */
+	void		(*after)(struct app_request *);
 	/* Let handlers of signals run (thread 0, entered). -1: leave. */
 	int		(*signals)(void);
 	/* Write where every thread is to fd. Async-signal-safe, no locks. */
 	void		(*dump)(int fd);
+
+	/* Run the hook of a configuration file for this event, on any
+	 * thread, entered or not. -1, or the exit status that it asked for;
+	 * what else it raised is logged. NULL: there are no such hooks. */
+	int		(*hook)(const struct app_event *);
+	/* Run the hook for that signal on thread 0 as soon as it can run
+	 * Python. Async-signal-safe. */
+	void		(*interrupt)(int sig);
 };
 
 #endif

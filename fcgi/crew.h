@@ -72,6 +72,7 @@ struct proc {
 	uint64_t	 since;		/* READY since */
 	uint64_t	 deadline;	/* of the next harder step, 0: none */
 	bool		 replace;	/* wants a successor */
+	unsigned long	 age;		/* what number it is, from 1 */
 };
 
 struct slot {
@@ -90,6 +91,7 @@ struct crew {
 	size_t		 places;	/* of both arrays and of the board */
 	size_t		 wanted;	/* slots to be filled */
 	size_t		 last;		/* place given out last */
+	unsigned long	 age;		/* of the worker started last */
 	uint64_t	 grace_ms, timeout_ms;
 	uint64_t	 ticked, amnesty;
 	sigset_t	*mask;		/* signals as they were before us */

@@ -159,6 +159,12 @@ call(struct thread *t, struct request *rq, bool give_way)
 	response_finish(rq, ok);
 	if (t->d->c.finished != NULL)
 		t->d->c.finished(t->d->c.arg, rq);
+	if (rq->pub.app != NULL) {
+		enter_app(t);
+		kind->after(&rq->pub);
+		if (give_way)
+			leave_app(t);
+	}
 }
 
 static void
@@ -405,6 +411,27 @@ wait_idle(struct thread *t)
 	d->coming = false;
 }
 
+/* m held. Handlers of signals that somebody has asked for, on the main
+ * thread; they may take their time. */
+static void
+run_errand(struct thread *t)
+{
+	struct dispatch *d = t->d;
+
+	d->errand = false;
+	if (d->leader == NOBODY || d->leader == t->me)
+		watch_me(t);
+	pthread_mutex_unlock(&d->m);
+	enter_app(t);
+	if (d->c.kind->signals != NULL)
+		(void)d->c.kind->signals();
+	leave_app(t);
+	pthread_mutex_lock(&d->m);
+	if (d->leader == t->me)
+		d->inlining = false;
+	t->now_ns = 0;
+}
+
 /* What to do next, decided with m held. */
 static void
 next_step(struct thread *t, bool *looked)
@@ -415,6 +442,10 @@ next_step(struct thread *t, bool *looked)
 	    !d->inlining;
 	bool may = work && t->caller;
 
+	if (d->errand && t->me == 0) {
+		run_errand(t);
+		return;
+	}
 	if (work && leading)
 		may = call_inline(t, &leading);
 	if (may && d->c.kind->enter == NULL)
@@ -562,6 +593,26 @@ dispatch_queued(void)
 	n = current->queued;
 	pthread_mutex_unlock(&current->m);
 	return n;
+}
+
+void
+dispatch_errand(void)
+{
+	pthread_mutex_lock(&current->m);
+	current->errand = true;
+	pthread_cond_broadcast(&current->work);
+	pthread_mutex_unlock(&current->m);
+}
+
+bool
+dispatch_main_busy(void)
+{
+	bool busy;
+
+	pthread_mutex_lock(&current->m);
+	busy = current->run[0] != NULL;
+	pthread_mutex_unlock(&current->m);
+	return busy;
 }
 
 void

@@ -41,6 +41,7 @@ struct dispatch {
 	bool			 dozing;	/* the monitor is */
 	bool			 coming;	/* a caller was woken */
 	bool			 entering;	/* one waits for the GIL */
+	bool			 errand;	/* for the main thread */
 	bool			 quit;
 	unsigned int		 spare_idle;
 	unsigned int		 running, idle, queued;

@@ -49,12 +49,14 @@ fcgi_libserver_la_SOURCES = \
 	%D%/acceptor.c %D%/acceptor.h \
 	%D%/board.c %D%/board.h \
 	%D%/child.c %D%/child.h \
+	%D%/command.c %D%/command.h \
 	%D%/conn.c %D%/conn.h %D%/connection.c %D%/connection.h \
 	%D%/connections.c %D%/connections.h \
 	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
 	%D%/engine.h \
 	%D%/generation.c %D%/generation.h \
 	%D%/handoff.c %D%/handoff.h \
+	%D%/hook.c %D%/hook.h \
 	%D%/kind.c %D%/kind.h \
 	%D%/manager.c %D%/manager.h \
 	%D%/late.c %D%/late.h \

@@ -16,6 +16,7 @@
 #include "conf/settings.h"
 #include "fcgi/app.h"
 #include "fcgi/generation.h"
+#include "fcgi/hook.h"
 #include "fcgi/inherit.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
@@ -87,6 +88,7 @@ set_wanted(struct manager *m, size_t n)
 	for (i = n; i < c->wanted; i++)
 		slot_dismiss(c, i);
 	c->wanted = n;
+	hook_workers(n, false);
 }
 
 static void
@@ -223,22 +225,29 @@ reap(struct manager *m)
 	struct crew *c = &m->crew;
 	int status, code;
 	size_t place;
-	bool booting;
+	unsigned long age;
+	bool booting, first;
 	pid_t pid;
 
 	/* One SIGCHLD may stand for several children, and for strangers. */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (upgrade_lost(&m->upgrade, pid, status) ||
-		    (place = crew_find(c, pid)) == SLOT_NONE)
+		if (upgrade_lost(&m->upgrade, pid, status))
 			continue;
+		if ((place = crew_find(c, pid)) == SLOT_NONE) {
+			hook_reaped(pid, status);
+			continue;
+		}
 		proc_look(c, place);
+		age = c->procs[place].age;
 		booting = c->procs[place].state == PROC_BOOTING;
 		slot_gone(c, place, status);
 		if (place == m->reload.probe)
 			reload_lost(&m->reload, booting);
 		code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-		if (booting && !c->ever_ready &&
-		    (code == APP_BOOT || code == APP_LOAD))
+		first = booting && !c->ever_ready &&
+		    (code == APP_BOOT || code == APP_LOAD);
+		hook_child_exit(age, pid, status, !first);
+		if (first)
 			halt(m, code);
 		/* Somebody waits, and must hear it before patience ends. */
 		else if (booting && !c->ever_ready &&
@@ -478,6 +487,7 @@ int
 manager_run(struct manager_config *config)
 {
 	struct manager m = { 0 };
+	int status;
 
 	if (manager_start(&m, config) == -1) {
 		manager_done(&m);
@@ -490,14 +500,23 @@ manager_run(struct manager_config *config)
 	if (config->notify)
 		notify_open();
 	m.crew.mask = signals_mask();
-	signals_take();
+	signals_take(m.crew.board->bell[1]);
+	hook_mask(m.crew.mask);
 	spawn_greeting(&m.crew);
 	settings_apply(&m);
-	loop(&m);
+	if ((status = hook_server(APP_WHEN_READY)) == -1)
+		loop(&m);
+	else
+		m.status = status;
 	log_info("Shutting down: Master%s", m.crew.suffix);
 	if (m.reason != NULL)
 		log_error("Reason: %s", m.reason);
+	signals_mute();
 	manager_done(&m);
+	if ((status = hook_server(APP_ON_EXIT)) != -1)
+		m.status = status;
+	hook_linger();
+	hook_mask(NULL);
 	notify_close();
 	signals_give_back();
 	return m.status;

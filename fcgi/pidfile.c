@@ -126,6 +126,18 @@ refuse(const char *path, enum pidfile_state state, pid_t pid, char **why)
 }
 
 int
+pidfile_check(const char *path, char **why)
+{
+	enum pidfile_state state;
+	pid_t pid = 0;
+
+	if (path == NULL || *path == '\0')
+		return 0;
+	state = look(path, &pid);
+	return refuse(path, state, pid, why);
+}
+
+int
 pidfile_create(const char *path, char **why)
 {
 	enum pidfile_state state;

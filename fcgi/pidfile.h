@@ -9,6 +9,8 @@
 /* Write our pid. A file that names a live process is an error, a stale one
  * is replaced. 0, or -1 with *why (to be freed). */
 int	 pidfile_create(const char *path, char **why);
+/* Would that be an error now? NULL is no file. 0, or -1 with *why. */
+int	 pidfile_check(const char *path, char **why);
 /* Ours is *have (NULL: we have none) and is to be `want` (which is taken, or
  * freed; NULL: none), where the file of a process `old` that has gone may
  * stand (0: nobody's). 0, or -1 with *why (to be freed): all is as it was. */

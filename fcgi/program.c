@@ -15,6 +15,7 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/board.h"
+#include "fcgi/hook.h"
 #include "fcgi/host.h"
 #include "fcgi/inherit.h"
 #include "fcgi/kind.h"
@@ -22,6 +23,7 @@
 #include "fcgi/log.h"
 #include "fcgi/logfile.h"
 #include "fcgi/manager.h"
+#include "fcgi/pidfile.h"
 #include "fcgi/program.h"
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
@@ -181,6 +183,7 @@ evaluate(void *arg, const char *path, struct settings *into, char **why)
 
 	if (start_python(p, into, why) == -1)
 		return -1;
+	hook_interpreter_is(p->python);
 	p->python->enter(NULL);
 	rc = p->python->configure(path, &conf, why);
 	p->python->leave(NULL);
@@ -410,7 +413,7 @@ run_alone(struct program *p)
 		.listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.started = p->started, .loaded = p->loaded,
-		.usr1_leaves = true,
+		.usr1_leaves = true, .age = 1,
 	};
 	int status;
 
@@ -436,12 +439,30 @@ is_ours(const struct program *p)
 	    p->host.kind == HOST_SYSTEMD;
 }
 
+/* on_starting comes before the sockets, which it may make a place for; but
+ * not where the pid file says that we must not start. */
 static int
-serve(struct program *p)
+starting(const struct program *p, const struct settings *s)
 {
-	const struct settings *s = p->load.settings;
+	char *why = NULL;
+
+	/* Who takes over from another manager has a pid file beside it. */
+	if (hook_wanted(APP_ON_STARTING) && p->host.parent == 0 &&
+	    pidfile_check(settings_string(s, SET_pidfile), &why) == -1) {
+		log_error("%s", why != NULL ? why : "out of memory");
+		free(why);
+		return 1;
+	}
+	return hook_server(APP_ON_STARTING);
+}
+
+static int
+manage(struct program *p, struct settings **now)
+{
+	struct settings *s = *now;
 	struct manager_config m = {
-		.hosting = &p->hosting, .listeners = &p->listeners,
+		.settings = s, .hosting = &p->hosting,
+		.listeners = &p->listeners,
 		.kind = p->kind, .config = &p->config,
 		.usr1_leaves = p->host.kind == HOST_FASTCGI,
 		.daemon = settings_bool(s, SET_daemon) &&
@@ -452,6 +473,7 @@ serve(struct program *p)
 	};
 	int status;
 
+	hook_workers((size_t)settings_int(s, SET_workers), true);
 	if (!is_ours(p))
 		m.no_restart = "who started this process would not know the "
 		    "new one";
@@ -462,15 +484,13 @@ serve(struct program *p)
 	else
 		m.restart = &p->restart;
 
-	say_settings(p);
 	if (settings_bool(s, SET_preload_app) && preload(p) != 0)
 		return 1;
+	if ((status = starting(p, s)) != -1)
+		return status;
 	if (open_listeners(p) == -1)
 		return 1;
-	if (hosting_alone(&p->hosting, s))
-		return run_alone(p);
-	if ((m.settings = settings_copy(s)) == NULL)
-		return fail(NULL, NULL);
+	hook_settings(s, &p->listeners);
 	m.started = p->started;
 	m.loaded = p->loaded;
 	if (p->board != NULL) {
@@ -481,7 +501,37 @@ serve(struct program *p)
 	p->restart.cwd = p->first_cwd;
 	p->restart.systemd = p->host.kind == HOST_SYSTEMD;
 	status = manager_run(&m);
-	settings_free(m.settings);
+	*now = m.settings;
+	return status;
+}
+
+/* Where a manager is not ours to be, its hooks are not ours to call. */
+static int
+serve_alone(struct program *p)
+{
+	if (settings_bool(p->load.settings, SET_preload_app) &&
+	    preload(p) != 0)
+		return 1;
+	if (open_listeners(p) == -1)
+		return 1;
+	hook_settings(p->load.settings, &p->listeners);
+	return run_alone(p);
+}
+
+static int
+serve(struct program *p)
+{
+	/* The manager's own: a reload reads others. */
+	struct settings *s = settings_copy(p->load.settings);
+	int status;
+
+	if (s == NULL)
+		return fail(NULL, NULL);
+	say_settings(p);
+	hook_settings(s, NULL);
+	status = hosting_alone(&p->hosting, s) ? serve_alone(p) : manage(p, &s);
+	hook_settings(NULL, NULL);
+	settings_free(s);
 	return status;
 }
 
@@ -489,13 +539,15 @@ serve(struct program *p)
 static int
 become_daemon(struct program *p)
 {
+	const struct app_kind *in = p->started ? p->python :
+	    hook_interpreter();
 	int rc;
 
-	if (p->started && p->python->before_fork != NULL)
-		p->python->before_fork();
+	if (in != NULL && in->before_fork != NULL)
+		in->before_fork();
 	rc = rights_daemon();
-	if (p->started && p->python->after_fork_child != NULL)
-		p->python->after_fork_child();
+	if (in != NULL && in->after_fork_child != NULL)
+		in->after_fork_child();
 	return rc;
 }
 

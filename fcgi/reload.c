@@ -7,7 +7,9 @@
 
 #include "conf/settings.h"
 #include "fcgi/access.h"
+#include "fcgi/app.h"
 #include "fcgi/generation.h"
+#include "fcgi/hook.h"
 #include "fcgi/log.h"
 #include "fcgi/reload.h"
 #include "fcgi/slot.h"
@@ -30,6 +32,9 @@ reload_abandon(struct reload *r, const char *why)
 		proc_leave(c, &c->procs[r->probe], SIGTERM);
 	}
 	r->probe = SLOT_NONE;
+	hook_revert();
+	hook_settings(c->current->settings, c->current->listeners);
+	hook_workers(c->wanted, false);
 	generation_drop(&c->all, r->trial, NULL, !c->shared);
 	r->trial = NULL;
 }
@@ -87,8 +92,10 @@ reload_begin(struct reload *r)
 	if (r->config->reload == NULL)
 		return;
 	r->busy = true;
-	if ((s = r->config->reload(r->config->arg)) == NULL)
+	if ((s = r->config->reload(r->config->arg)) == NULL) {
+		hook_revert();
 		return;	/* it has said why */
+	}
 	if (settings_bool(s, SET_reuse_port) !=
 	    settings_bool(c->current->settings, SET_reuse_port))
 		log_warning("reuse_port of open sockets changes at the next "
@@ -98,8 +105,12 @@ reload_begin(struct reload *r)
 		log_error("Reload abandoned: %s", why != NULL ? why :
 		    "no memory");
 		free(why);
+		hook_revert();
 		return;
 	}
+	hook_settings(s, r->trial->listeners);
+	hook_workers((size_t)settings_int(s, SET_workers), true);
+	(void)hook_server(APP_ON_RELOAD);
 	if (c->wanted == 0 || settings_int(s, SET_workers) == 0)
 		commit(r);
 	else

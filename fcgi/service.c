@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "conf/settings.h"
+#include "fcgi/hook.h"
 #include "fcgi/log.h"
 #include "fcgi/response.h"
 #include "fcgi/service.h"
@@ -136,6 +137,37 @@ service_type(const char *name)
 	return id == SETTING_COUNT ? -1 : (int)setting_info(id)->type;
 }
 
+static bool
+service_value(const void *arg, size_t i, struct app_value *v)
+{
+	const struct settings *s = arg;
+	enum setting id = (enum setting)i;
+	const struct setting_info *info;
+
+	if (i >= SETTING_COUNT)
+		return false;
+	info = setting_info(id);
+	*v = (struct app_value){ .name = info->name, .type = APP_UNSET };
+	if (info->type == TYPE_LIST || info->type == TYPE_DICT) {
+		v->type = info->type == TYPE_LIST ? APP_LIST : APP_PAIRS;
+		v->items = settings_list(s, id, &v->nitems);
+	} else if (settings_has(s, id) && (info->type == TYPE_INT ||
+	    info->type == TYPE_BOOL)) {
+		v->type = info->type == TYPE_INT ? APP_NUMBER : APP_BOOL;
+		v->number = settings_int(s, id);
+	} else if (settings_has(s, id)) {
+		v->type = APP_TEXT;
+		v->text = settings_string(s, id);
+	}
+	return true;
+}
+
+static uint64_t
+service_sent(const struct app_request *pub)
+{
+	return ((const struct request *)(const void *)pub)->rs.sent;
+}
+
 const struct app_server app_server = {
 	.abi = APP_ABI,
 	.peek = service_peek, .consume = service_consume,
@@ -143,5 +175,7 @@ const struct app_server app_server = {
 	.body = service_body, .file = service_file, .drain = service_drain,
 	.error = service_error, .log = service_log,
 	.set = service_set, .set_list = service_set_list,
-	.type = service_type,
+	.type = service_type, .value = service_value,
+	.requests = hook_requests, .sent = service_sent,
+	.interrupted = hook_interrupted,
 };

@@ -1,8 +1,11 @@
 #include "config.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fcgi/log.h"
 #include "fcgi/signals.h"
@@ -12,23 +15,37 @@ static const int wanted[] = { SIGCHLD, SIGTERM, SIGINT, SIGQUIT,
 	SIGUSR1, SIGTTIN, SIGTTOU, SIGHUP, SIGUSR2, SIGWINCH };
 enum { NSIGNALS = sizeof(wanted) / sizeof(*wanted) };
 
-static volatile sig_atomic_t arrived[NSIG];
+static atomic_int arrived[NSIG];
+static volatile sig_atomic_t bell_rope = -1;	/* wakes the loop */
 static struct sigaction before[NSIGNALS];
 static sigset_t mask_before, mask_open;
 
+/* On any thread: hooks may have started some. */
 static void
 signal_arrived(int sig)
 {
-	arrived[sig] = arrived[sig] + 1;
+	int saved = errno;
+
+	atomic_fetch_add(&arrived[sig], 1);
+	if (bell_rope != -1)
+		(void)!write(bell_rope, "", 1);
+	errno = saved;
 }
 
 void
-signals_take(void)
+signals_mute(void)
+{
+	bell_rope = -1;
+}
+
+void
+signals_take(int bell)
 {
 	struct sigaction sa = { .sa_handler = signal_arrived };
 	sigset_t set;
 	size_t i;
 
+	bell_rope = bell;
 	sigemptyset(&set);
 	sigfillset(&sa.sa_mask);
 	for (i = 0; i < NSIGNALS; i++)
@@ -84,8 +101,7 @@ signals_serve(void (*handle)(void *, int), void *arg)
 
 	for (i = 0; i < NSIGNALS; i++) {
 		sig = wanted[i];
-		n = arrived[sig];
-		arrived[sig] = 0;
+		n = atomic_exchange(&arrived[sig], 0);
 		if (n > 1 && sig != SIGTTIN && sig != SIGTTOU)
 			n = 1;
 		while (n-- > 0) {

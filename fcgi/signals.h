@@ -2,15 +2,17 @@
  * The manager's signals: caught, counted, and served one after the other.
  *
  * Always true: between signals_take() and signals_give_back() they are
- * blocked but while signals_mask() is in force (ppoll), so counters stand
- * still for whoever reads them.
+ * blocked for us but while signals_mask() is in force: to wait (ppoll), and
+ * for hooks, whose threads and programs are to have it.
  */
 #ifndef FCGI_SIGNALS_H
 #define FCGI_SIGNALS_H
 
 #include <signal.h>
 
-void	 signals_take(void);
+/* `bell` is written to when one arrives: it may be on another thread. */
+void	 signals_take(int bell);
+void	 signals_mute(void);	/* the bell goes away */
 /* As they were before, for the end, and for a child that becomes another
  * program. */
 void	 signals_give_back(void);

@@ -254,6 +254,7 @@ slot_spawn(struct crew *c, size_t slot, struct generation *g)
 	}
 	b = &c->board->place[place];
 	place_set(b, slot, g->number);
+	c->age++;
 	if ((pid = spawn_worker(c, g, place, slot)) == -1) {
 		log_error("cannot start a worker: %s", strerror(errno));
 		atomic_store(&b->state, PLACE_FREE);
@@ -263,7 +264,7 @@ slot_spawn(struct crew *c, size_t slot, struct generation *g)
 	atomic_store(&b->pid, pid);
 	c->procs[place] = (struct proc){
 		.state = PROC_BOOTING, .pid = pid, .slot = slot,
-		.generation = g->number,
+		.generation = g->number, .age = c->age,
 	};
 	c->last = place;
 	s->coming = place;

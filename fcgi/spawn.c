@@ -14,6 +14,7 @@
 #include "fcgi/app.h"
 #include "fcgi/crew.h"
 #include "fcgi/generation.h"
+#include "fcgi/hook.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
 #include "fcgi/rights.h"
@@ -120,7 +121,8 @@ signals_reset(const sigset_t *mask)
 }
 
 static int
-child_main(const struct crew *c, struct generation *g, const struct worker *w)
+child_main(const struct crew *c, struct generation *g, const struct worker *w,
+    const struct app_kind *in)
 {
 	rights_tie(w->manager, SIGKILL);
 	signals_reset(c->mask);
@@ -128,8 +130,8 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w)
 	if (c->config->leash > 0)
 		close(c->config->leash);
 	generation_alone(c->all, g);
-	if (w->started && w->kind->after_fork_child != NULL)
-		w->kind->after_fork_child();
+	if (in != NULL && in->after_fork_child != NULL)
+		in->after_fork_child();
 	if (g != c->current)
 		spawn_logs(c->current->settings, g->settings);
 	if (c->config->titled)
@@ -148,20 +150,24 @@ spawn_worker(const struct crew *c, struct generation *g, size_t place,
 		.manager = getpid(), .kind = c->config->kind,
 		.config = c->config->config, .loaded = c->config->loaded,
 		.started = c->config->started,
-		.max_requests = spawn_limit(g->settings),
+		.max_requests = spawn_limit(g->settings), .age = c->age,
 		.passenger = c->config->passenger,
 	};
+	/* An interpreter must be told, also one that has only hooks. */
+	const struct app_kind *in = w.started ? w.kind : hook_interpreter();
 	int saved;
 	pid_t pid;
 
-	if (w.started && w.kind->before_fork != NULL)
-		w.kind->before_fork();
+	hook_pre_fork(w.age, w.max_requests);
+	if (in != NULL && in->before_fork != NULL)
+		in->before_fork();
 	(void)fflush(NULL);	/* or the child would write it again */
 	if ((pid = fork()) == 0)
-		exit(child_main(c, g, &w));
+		exit(child_main(c, g, &w, in));
 	saved = errno;
-	if (w.started && w.kind->after_fork_parent != NULL)
-		w.kind->after_fork_parent();
+	if (in != NULL && in->after_fork_parent != NULL)
+		in->after_fork_parent();
+	hook_forked(w.age, pid);
 	errno = saved;
 	return pid;
 }

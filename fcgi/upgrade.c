@@ -16,6 +16,7 @@
 #include "fcgi/app.h"
 #include "fcgi/crew.h"
 #include "fcgi/generation.h"
+#include "fcgi/hook.h"
 #include "fcgi/inherit.h"
 #include "fcgi/log.h"
 #include "fcgi/scoreboard.h"
@@ -122,13 +123,6 @@ restart_done(struct restart *r)
 
 /* --- the child */
 
-/* The hook of that name is called here: in the child, before exec. */
-static void
-pre_exec(const struct crew *c)
-{
-	(void)c;
-}
-
 /* Variables that say something else to the successor. */
 static bool
 replaced(const char *var)
@@ -167,15 +161,22 @@ new_environ(const struct restart *how, const struct inherit *in)
 	return e;
 }
 
+/* Who must be told of a fork, or NULL. */
+static const struct app_kind *
+interpreter(const struct crew *c)
+{
+	return c->config->started ? c->config->kind : hook_interpreter();
+}
+
 static void __attribute__((noreturn))
 become(const struct restart *how, const struct crew *c, struct inherit *in)
 {
-	const struct app_kind *kind = c->config->kind;
+	const struct app_kind *kind = interpreter(c);
 	char **environment;
 
-	if (c->config->started && kind->after_fork_child != NULL)
+	if (kind != NULL && kind->after_fork_child != NULL)
 		kind->after_fork_child();
-	pre_exec(c);
+	(void)hook_server(APP_PRE_EXEC);
 	if ((environment = new_environ(how, in)) == NULL ||
 	    chdir(how->cwd) == -1 || inherit_open(in) == -1)
 		log_error("cannot start the new program: %s",
@@ -195,7 +196,7 @@ become(const struct restart *how, const struct crew *c, struct inherit *in)
 void
 upgrade_begin(struct upgrade *u, const struct crew *c)
 {
-	const struct app_kind *kind = c->config->kind;
+	const struct app_kind *kind = interpreter(c);
 	struct inherit in = { .listeners = c->current->listeners,
 	    .handoff = { c->board->handoff[0], c->board->handoff[1] } };
 	int word[2], saved;
@@ -217,13 +218,13 @@ upgrade_begin(struct upgrade *u, const struct crew *c)
 	}
 	in.systemd = u->how->systemd;
 	in.told = word[1];
-	if (c->config->started && kind->before_fork != NULL)
+	if (kind != NULL && kind->before_fork != NULL)
 		kind->before_fork();
 	(void)fflush(NULL);	/* or the child would write it again */
 	if ((pid = fork()) == 0)
 		become(u->how, c, &in);
 	saved = errno;
-	if (c->config->started && kind->after_fork_parent != NULL)
+	if (kind != NULL && kind->after_fork_parent != NULL)
 		kind->after_fork_parent();
 	close(word[1]);
 	if (pid == -1) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "conf/hosting.h"
@@ -17,6 +18,7 @@
 #include "fcgi/connections.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/handoff.h"
+#include "fcgi/hook.h"
 #include "fcgi/log.h"
 #include "fcgi/loop.h"
 #include "fcgi/queue.h"
@@ -30,7 +32,9 @@
 enum {
 	PARENT_MS = 250,	/* how often we look for our manager */
 	CLOSING_MS = 1000,	/* for one more request at the full stop */
-	ORPHAN_MS = 500		/* for what runs when the manager has died */
+	HOOK_MS = 1000,		/* for the main thread to begin a hook */
+	ORPHAN_MS = 500,	/* for what runs when the manager has died */
+	ORPHAN_HOOK_MS = 200	/* for worker_exit after that */
 };
 #define NEVER_MS	(UINT64_MAX / 2)
 
@@ -44,12 +48,13 @@ struct serving {
 	uint64_t		 graceful_ms;
 	uint64_t		 leave_by_ms;	/* 0: not leaving */
 	uint64_t		 looked_ms;
+	uint64_t		 hook_by_ms;	/* 0: no hook is awaited */
 	bool			 retiring, orphan;
 };
 
 /* What signals asked for; handlers do nothing else. They run on the main
  * thread, who looks is whoever leads. */
-static atomic_bool want_leave, want_quit, want_reopen;
+static atomic_bool want_leave, want_quit, want_reopen, want_abort;
 static uv_async_t *wake;
 static const struct app_kind *abort_kind;
 static bool usr1_leaves;
@@ -63,21 +68,40 @@ on_signal(int sig)
 		want_leave = true;
 	else if (sig == SIGUSR1 || sig == SIGHUP)
 		want_reopen = true;
-	else
+	else {
 		want_quit = true;
+		hook_signal(APP_WORKER_INT, sig);
+	}
 	if (wake != NULL)
 		(void)uv_async_send(wake);
 	errno = saved;
 }
 
-/* The manager gives us up: say where every thread is, and go. */
+/* The manager gives us up: say where every thread is, and go. It gives a
+ * second to hooks that want to know. */
 static void
 on_abort(int sig)
 {
-	(void)sig;
+	int saved = errno;
+
 	if (abort_kind != NULL && abort_kind->dump != NULL && log_fd() != -1)
 		abort_kind->dump(log_fd());
-	_exit(1);
+	if (want_abort || (!hook_wanted(APP_WORKER_ABORT) &&
+	    !hook_wanted(APP_WORKER_EXIT)))
+		_exit(1);
+	want_abort = true;
+	hook_signal(APP_WORKER_ABORT, sig);
+	if (wake != NULL)
+		(void)uv_async_send(wake);
+	errno = saved;
+}
+
+/* For hooks: the loop is to look around. */
+static void
+wake_loop(void)
+{
+	if (wake != NULL)
+		(void)uv_async_send(wake);
 }
 
 static void
@@ -170,12 +194,33 @@ stuck(void *arg, bool all)
 	scoreboard_ring(s->w->board);
 }
 
+/* The last news. From here nobody looks around for the manager: when it
+ * goes, or has gone, a hook does not keep us. */
+static void
+say_exiting(const struct worker *w)
+{
+	const struct itimerval soon = {
+		.it_value = { .tv_usec = ORPHAN_HOOK_MS * 1000 },
+	};
+	bool orphan = w->manager != 0 && getppid() != w->manager;
+
+	log_info("Worker exiting (pid: %ld)", (long)getpid());
+	if (!orphan)
+		rights_tie(w->manager, SIGKILL);
+	else if (hook_wanted(APP_WORKER_EXIT)) {
+		(void)signal(SIGALRM, SIG_DFL);
+		(void)setitimer(ITIMER_REAL, &soon, NULL);
+	}
+	(void)hook_in_worker(APP_WORKER_EXIT);
+}
+
 static void
 look_around(struct serving *s, uint64_t now)
 {
 	if (now < s->looked_ms + PARENT_MS)
 		return;
 	s->looked_ms = now;
+	hook_tick();
 	atomic_store_explicit(&s->place->heartbeat_ms, now,
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->connections, s->net.nconns,
@@ -197,6 +242,30 @@ look_around(struct serving *s, uint64_t now)
 		leave(s, now);
 }
 
+/*
+ * Interrupted or given up: the hook of that has a second to begin, and when
+ * it was an abort, another until the main thread is out of what it was
+ * stuck in (the manager is not more patient). False: not yet.
+ */
+static bool
+quit(struct serving *s, uint64_t now)
+{
+	bool given_up = want_abort;
+	enum app_hook what = given_up ? APP_WORKER_ABORT : APP_WORKER_INT;
+
+	if (s->hook_by_ms == 0)
+		s->hook_by_ms = now + HOOK_MS;
+	if (!hook_ran(what) && (now < s->hook_by_ms || hook_running(what))) {
+		dispatch_errand();
+		return false;
+	}
+	if (given_up && now < s->hook_by_ms && dispatch_main_busy())
+		return false;
+	dispatch_give_up();
+	say_exiting(s->w);
+	_exit(given_up ? 1 : 0);
+}
+
 static bool
 turned(void *arg)
 {
@@ -212,11 +281,8 @@ turned(void *arg)
 		(void)log_reopen();
 		(void)access_reopen();
 	}
-	if (want_quit) {
-		dispatch_give_up();
-		log_info("Worker exiting (pid: %ld)", (long)getpid());
-		_exit(0);
-	}
+	if ((want_quit || want_abort) && !quit(s, now))
+		return false;
 	if (!s->retiring && s->w->max_requests != 0 &&
 	    s->net.nrequests >= s->w->max_requests) {
 		s->retiring = true;
@@ -238,6 +304,7 @@ turned(void *arg)
 	log_warning("Worker graceful timeout (pid:%ld): %u requests are cut",
 	    (long)getpid(), dispatch_busy());
 	dispatch_give_up();
+	say_exiting(s->w);
 	_exit(0);
 }
 
@@ -438,8 +505,7 @@ finish(struct serving *s, int status)
 {
 	const struct app_kind *kind = s->w->kind;
 
-	log_info("Worker exiting (pid: %ld)", (long)getpid());
-	/* From here nobody looks around for the manager. */
+	say_exiting(s->w);
 	rights_tie(s->w->manager, SIGKILL);
 	access_free(s->format);
 	trust_free((struct trust *)(uintptr_t)s->net.trust);
@@ -482,6 +548,10 @@ worker_run(const struct worker *w)
 	usr1_leaves = w->usr1_leaves;
 	set_signals(w->manager != 0);
 	log_info("Booting worker with pid: %ld", (long)getpid());
+	hook_worker(w->kind, w->age, w->max_requests,
+	    &w->board->place[w->place], wake_loop);
+	if ((status = hook_in_worker(APP_POST_FORK)) != -1)
+		return status;
 	if (drop_rights(w) == -1)
 		return APP_BOOT;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
@@ -494,11 +564,15 @@ worker_run(const struct worker *w)
 	/* Before the manager's own clock ends us, to answer what is left. */
 	s->graceful_ms -= s->graceful_ms / 8 < 500 ? s->graceful_ms / 8 : 500;
 	if ((status = load_app(w)) != APP_OK)
+		return finish(s, want_abort ? 1 : status);
+	if ((status = hook_in_worker(APP_POST_WORKER_INIT)) != -1)
 		return finish(s, status);
 	if (open_net(s) == -1)
 		return finish(s, APP_BOOT);
-	if (!serve(s))
+	if (!serve(s)) {
+		say_exiting(s->w);
 		_exit(0);
+	}
 	wake = NULL;
 	loop_done(&s->net);
 	return finish(s, 0);

@@ -26,6 +26,7 @@ struct worker {
 	size_t			 place;		/* ours on the board */
 	size_t			 slot;
 	pid_t			 manager;	/* 0: nobody manages us */
+	unsigned long		 age;		/* what number we are, from 1 */
 	const struct app_kind	*kind;
 	struct app_config	*config;	/* filled from the settings */
 	bool			 loaded;	/* kind->load() is done */

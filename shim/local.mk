@@ -45,6 +45,7 @@ shim_libpython_la_SOURCES = \
 	%D%/python/environ.c %D%/python/environ.h \
 	%D%/python/error.c %D%/python/error.h \
 	%D%/python/file.c %D%/python/file.h \
+	%D%/python/hooks.c %D%/python/hooks.h \
 	%D%/python/input.c %D%/python/input.h \
 	%D%/python/interpreter.c %D%/python/interpreter.h \
 	%D%/python/load.c %D%/python/load.h \
@@ -53,6 +54,17 @@ shim_libpython_la_SOURCES = \
 	%D%/python/reply.c %D%/python/reply.h \
 	%D%/python/wsgi.c %D%/python/wsgi.h
 shim_libpython_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
+
+# What hooks are given is written in Python and kept as text.
+EXTRA_DIST += %D%/python/hooks.py
+nodist_shim_libpython_la_SOURCES = shim/python/hooks_py.h
+BUILT_SOURCES += shim/python/hooks_py.h
+CLEANFILES += shim/python/hooks_py.h
+shim/python/hooks_py.h: $(srcdir)/shim/python/hooks.py
+	$(AM_V_GEN)$(MKDIR_P) shim/python && \
+	    { od -An -v -tx1 $(srcdir)/shim/python/hooks.py | \
+	    sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g' && echo 0; } >$@.new && \
+	    mv -f $@.new $@
 
 pkglib_LTLIBRARIES += shim/python.la
 shim_python_la_SOURCES =

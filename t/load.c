@@ -349,11 +349,12 @@ test_notes(void)
 
 	dir_new();
 	put("gangway.ini", "[gangway]\nstatsd_host = h\n[hooks]\n"
-	    "when_ready = x\n");
+	    "dirty_post_fork = x\n");
 	put("gunicorn.conf.py", "");
 	load_line(&out, "gangway a:b --reload --spew=no -p x -w 3", true,
 	    NULL, NULL);
-	ok(has_note(&out, "not in force yet: statsd_host, reload, when_ready"),
+	ok(has_note(&out,
+	    "not in force yet: statsd_host, reload, dirty_post_fork"),
 	    "what is not in force is noted in one line");
 	ok(has_note(&out, "pidfile (command line) is overridden by the host, "
 	    "fastcgi: it may start several of us"), "and what a host "

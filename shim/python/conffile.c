@@ -67,7 +67,7 @@ struct reading {
 	void		*conf;
 };
 
-static PyObject *hooks;
+static PyObject *hooks, *hooks_before;
 static const char *file;	/* being read, for messages */
 
 /* ---- what a value is ---- */
@@ -404,6 +404,8 @@ conffile_read(const char *path, void *conf, char **why)
 	int rv = -1;
 
 	*why = NULL;
+	Py_XSETREF(hooks_before, hooks);
+	Py_XINCREF(hooks);
 	file = (file = strrchr(path, '/')) != NULL ? file + 1 : path;
 	if ((rd.ns = interpreter_source("<gangway config>", source)) == NULL ||
 	    (rd.hooks = PyDict_New()) == NULL ||
@@ -434,7 +436,17 @@ conffile_hook(const char *name)
 }
 
 void
+conffile_revert(void)
+{
+	if (hooks_before == NULL)
+		return;
+	Py_XSETREF(hooks, hooks_before);
+	hooks_before = NULL;
+}
+
+void
 conffile_done(void)
 {
 	Py_CLEAR(hooks);
+	Py_CLEAR(hooks_before);
 }

@@ -14,6 +14,8 @@
 int	 conffile_read(const char *path, void *conf, char **why);
 /* The hook of that name from the last file read (borrowed), or NULL. */
 PyObject *conffile_hook(const char *name);
+/* The file read last is not used: its hooks give way to those before. */
+void	 conffile_revert(void);
 void	 conffile_done(void);
 
 #endif

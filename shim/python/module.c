@@ -5,6 +5,7 @@
 
 #include "shim/python/conffile.h"
 #include "shim/python/error.h"
+#include "shim/python/hooks.h"
 #include "shim/python/interpreter.h"
 #include "shim/python/load.h"
 #include "shim/python/logger.h"
@@ -38,6 +39,8 @@ module_configure(const char *path, void *conf, char **why)
 
 	if (interpreter_environ() == -1)
 		error_log("os.environ could not be set");
+	if (hooks_stand_in() == -1)
+		error_log("The modules of gunicorn have no stand-in");
 	rv = conffile_read(path, conf, why);
 	interpreter_release(taken);
 	return rv;
@@ -60,7 +63,8 @@ module_load(void)
 	if (rv == APP_OK && wsgi_init(app) == -1) {
 		error_log("The WSGI interface could not be set up");
 		rv = APP_BOOT;
-	}
+	} else if (rv == APP_OK)
+		hooks_application(app);
 	Py_XDECREF(app);
 	interpreter_release(taken);
 	return rv;
@@ -70,6 +74,7 @@ static void
 module_last(void)
 {
 	wsgi_done();
+	hooks_done();
 	conffile_done();
 }
 
@@ -94,7 +99,10 @@ const struct app_kind app_python = {
 	.enter = interpreter_enter,
 	.leave = interpreter_leave,
 	.call = wsgi_call,
+	.after = wsgi_after,
 	.signals = interpreter_signals,
 	.dump = interpreter_dump,
+	.hook = hooks_event,
+	.interrupt = hooks_interrupt,
 };
 extern const struct app_kind app_kind __attribute__((alias("app_python")));

@@ -421,6 +421,32 @@ reply_end(PyObject *self)
 	return head_give((struct response *)self, 0);
 }
 
+PyObject *
+reply_answer(PyObject *self)
+{
+	struct response *r = (struct response *)self;
+	PyObject *headers, *pair;
+	size_t i;
+
+	if ((headers = PyList_New((Py_ssize_t)r->n)) == NULL)
+		return NULL;
+	for (i = 0; i < r->n; i++) {
+		pair = PyTuple_Pack(2, r->held[2 * i], r->held[2 * i + 1]);
+		if (pair == NULL) {
+			Py_DECREF(headers);
+			return NULL;
+		}
+		PyList_SET_ITEM(headers, (Py_ssize_t)i, pair);
+	}
+	if (r->status == NULL)	/* what was sent is the server's own page */
+		return Py_BuildValue("(ONiOO)", Py_None, headers, 0, Py_False,
+		    Py_False);
+	return Py_BuildValue("(ONKNN)", r->status, headers,
+	    (unsigned long long)shim.server->sent(r->rq),
+	    PyBool_FromLong(shim.server->head_sent(r->rq)),
+	    PyBool_FromLong(response_length(r) < 0));
+}
+
 bool
 reply_gone(PyObject *self)
 {

@@ -35,6 +35,9 @@ int	 reply_send(PyObject *, PyObject *bytes, int64_t length, bool last);
 int	 reply_file(PyObject *, PyObject *wrapper);
 /* The end: gives the head, where there was no body. 0, or -1 as above. */
 int	 reply_end(PyObject *);
+/* (status or None, headers, bytes sent, is the head sent, is its length
+ * unknown), new; or NULL with an exception. */
+PyObject *reply_answer(PyObject *);
 /* The client has gone; nothing more can be sent. */
 bool	 reply_gone(PyObject *);
 bool	 reply_started(PyObject *);

@@ -9,6 +9,7 @@
 #include "shim/python/environ.h"
 #include "shim/python/error.h"
 #include "shim/python/file.h"
+#include "shim/python/hooks.h"
 #include "shim/python/input.h"
 #include "shim/python/interpreter.h"
 #include "shim/python/reply.h"
@@ -20,6 +21,9 @@ enum { JOIN_MAX = 65536 };	/* a list up to this long is sent as one */
 struct exchange {
 	struct exchange	*next;
 	PyObject	*reply, *input, *errors;
+	/* Between the call and its end, where there are hooks. */
+	PyObject	*env, *req;
+	bool		 called;	/* pre_request let it pass */
 };
 
 static PyObject *application, *name_close;
@@ -214,10 +218,28 @@ result_close(PyObject *result)
 	Py_XDECREF(close);
 }
 
+/* What hooks are given is kept until the response is out. */
+static void
+call_keep(struct exchange *x, PyObject *env, struct app_request *rq)
+{
+	x->env = env;
+	rq->app = x;
+}
+
+/* 0, or -1 with an exception: then it is not to be called. */
+static int
+call_hooked(struct exchange *x, PyObject *env)
+{
+	x->req = NULL;
+	x->called = hooks_before(env, &x->req) == 0;
+	return x->called ? 0 : -1;
+}
+
 int
 wsgi_call(struct app_request *rq)
 {
 	PyObject *env, *result = NULL, *args[3] = { NULL, NULL, NULL };
+	bool hooked = hooks_requests;
 	struct exchange *x;
 	int rv = -1;
 
@@ -225,13 +247,15 @@ wsgi_call(struct app_request *rq)
 		error_log("No request object");
 		return -1;
 	}
-	if ((env = environ_new(rq, x->input, x->errors)) != NULL) {
+	env = environ_new(rq, x->input, x->errors);
+	if (env != NULL && (!hooked || call_hooked(x, env) == 0)) {
 		args[1] = env;
 		args[2] = reply_start(x->reply);
 		result = PyObject_Vectorcall(application, args + 1,
 		    2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-		Py_DECREF(env);
 	}
+	if (!hooked)
+		Py_XDECREF(env);
 	if (result != NULL)
 		rv = result_send(x->reply, result);
 	if (rv == -1)
@@ -240,8 +264,28 @@ wsgi_call(struct app_request *rq)
 		result_close(result);
 		Py_DECREF(result);
 	}
-	exchange_put(x);
+	if (hooked && env != NULL)
+		call_keep(x, env, rq);
+	else
+		exchange_put(x);
 	return rv;
+}
+
+void
+wsgi_after(struct app_request *rq)
+{
+	struct exchange *x = rq->app;
+	PyObject *answer;
+
+	rq->app = NULL;
+	if (hooks_after_wanted()) {
+		answer = x->called ? reply_answer(x->reply) : PyTuple_New(0);
+		hooks_after(x->env, x->req, answer);
+		Py_XDECREF(answer);
+	}
+	Py_CLEAR(x->req);
+	Py_CLEAR(x->env);
+	exchange_put(x);
 }
 
 int

@@ -14,6 +14,8 @@ struct app_request;
 /* The application to call from now on (a reference of its own is taken).
  * 0, or -1 with an exception. */
 int	 wsgi_init(PyObject *application);
+/* As struct app_kind's after. */
+void	 wsgi_after(struct app_request *);
 void	 wsgi_done(void);
 /* The GIL is held. As struct app_kind's call. */
 int	 wsgi_call(struct app_request *);
