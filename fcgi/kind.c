@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "fcgi/app.h"
@@ -99,4 +100,23 @@ kind_find(const char *spec, const struct app_kind *python, char **why)
 		return NULL;
 	}
 	return python != NULL ? python : kind_python(why);
+}
+
+void
+kind_enter_venv(void)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN), *slash;
+	char *path, *dir;
+
+	if (name == NULL || (slash = strrchr(name, '/')) == NULL ||
+	    asprintf(&path, "%.*s/../pyvenv.cfg", (int)(slash - name),
+	    name) == -1)
+		return;
+	if (access(path, R_OK) == 0) {
+		path[strlen(path) - strlen("/pyvenv.cfg")] = '\0';
+		if ((dir = realpath(path, NULL)) != NULL)
+			(void)setenv("VIRTUAL_ENV", dir, 1);
+		free(dir);
+	}
+	free(path);
 }

@@ -14,4 +14,8 @@ const struct app_kind *kind_python(char **why);
 const struct app_kind *kind_find(const char *spec,
 	    const struct app_kind *python, char **why);
 
+/* Called by its name in the bin/ of a virtual environment, a link or not, we
+ * are in that environment as if it had been activated. */
+void	 kind_enter_venv(void);
+
 #endif

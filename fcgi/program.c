@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "conf/hosting.h"
@@ -131,27 +130,6 @@ copy_environ(void)
 		if ((e[i] = strdup(environ[i])) == NULL)
 			return NULL;
 	return e;
-}
-
-/* Called by its name in the bin/ of a virtual environment, a link or not, we
- * are in that environment as if it had been activated. */
-static void
-enter_venv(void)
-{
-	const char *name = (const char *)getauxval(AT_EXECFN), *slash;
-	char *path, *dir;
-
-	if (name == NULL || (slash = strrchr(name, '/')) == NULL ||
-	    asprintf(&path, "%.*s/../pyvenv.cfg", (int)(slash - name),
-	    name) == -1)
-		return;
-	if (access(path, R_OK) == 0) {
-		path[strlen(path) - strlen("/pyvenv.cfg")] = '\0';
-		if ((dir = realpath(path, NULL)) != NULL)
-			(void)setenv("VIRTUAL_ENV", dir, 1);
-		free(dir);
-	}
-	free(path);
 }
 
 /* --- the application's kind */
@@ -681,7 +659,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 			log_open_syslog();
 	}
 	if (!p.inside)
-		enter_venv();
+		kind_enter_venv();
 	p.first_environ = copy_environ();
 	p.first_cwd = getcwd(NULL, 0);
 	if (p.first_environ == NULL || p.first_cwd == NULL)
