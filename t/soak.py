@@ -101,7 +101,7 @@ class Load(threading.Thread):
         self.poll = select.epoll()
         self.by_fd = {}
         self.pids = collections.Counter()
-        self.failures = []      # (when, kept, fresh, last pid, what)
+        self.failures = []      # when, kept, fresh, last pid, what, took
         self.worst = 0.0
         self.stop = False
         self.start()
@@ -111,8 +111,9 @@ class Load(threading.Thread):
             self.poll.unregister(c.sock)
 
     def failed(self, c, what):
-        self.failures.append((time.monotonic(), c.kept, c.fresh, c.pid,
-                              what))
+        now = time.monotonic()
+        self.failures.append((now, c.kept, c.fresh, c.pid, what,
+                              "%.2f s" % (now - c.began)))
         if c.sock is not None:
             self.forget(c)
             c.sock.close()
