@@ -23,6 +23,16 @@ static const struct http_refusal too_large = { 431,
 
 /* --- lists and the end */
 
+/* To another worker, if one takes it; else it is tried at each tick. */
+static bool
+give(struct connection *c)
+{
+	if (!handoff_give(c))
+		return false;
+	connection_cut(c);
+	return true;
+}
+
 static void
 enter(struct connection *c, enum net_list list)
 {
@@ -360,11 +370,15 @@ digest(struct connection *c, char *p, size_t n)
 	size_t used, max = c->active != NULL ? CONNECTION_AHEAD :
 	    CONNECTION_IN_MAX;
 
-	if (c->in.n > 0 || !attentive(c)) {
+	if (c->in.n > 0 || !attentive(c) || c->net->leaving) {
 		if (buffer_add(&c->in, p, n, max + NET_READ) == -1) {
 			connection_refused(c, &too_large);
 			return;
 		}
+		/* A client that is always quicker than the news that its
+		 * request is done would stay here to the last. */
+		if (c->net->leaving && give(c))
+			return;
 		if (c->in.n >= max)
 			read_stop(c);
 		feed(c);
@@ -521,14 +535,6 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 
 /* --- requests that are over */
 
-/* To another worker, if one takes it; else it is tried at each tick. */
-static void
-give(struct connection *c)
-{
-	if (handoff_give(c))
-		connection_cut(c);
-}
-
 /* The response is out: the next request, if its bytes are here. */
 static void
 go_on(struct connection *c)
@@ -542,7 +548,7 @@ go_on(struct connection *c)
 	if (c->eof)
 		connection_cut(c);
 	else if (c->net->leaving && !c->receiving)
-		give(c);
+		(void)give(c);
 }
 
 void
@@ -596,7 +602,7 @@ connection_take_back(struct request *rq)
 	request_put(&c->net->pool, rq);
 	if (c->refs == 0) {
 		enter(c, NET_HEAD);
-		give(c);
+		(void)give(c);
 	}
 }
 
