@@ -10,6 +10,7 @@
 #include "shim/python/error.h"
 #include "shim/python/hooks.h"
 #include "shim/python/interpreter.h"
+#include "shim/python/logger.h"
 
 /* hooks.py, with a NUL at the end. */
 static const char source[] = {
@@ -45,36 +46,6 @@ ref(PyObject *o)
 }
 
 /* ---- what hooks.py is given ---- */
-
-static enum app_log
-level_of(long n)
-{
-	if (n >= 50)
-		return APP_CRITICAL;
-	if (n >= 40)
-		return APP_ERROR;
-	if (n >= 30)
-		return APP_WARNING;
-	return n >= 20 ? APP_INFO : APP_DEBUG;
-}
-
-static PyObject *
-hooks_say(PyObject *self, PyObject *args)
-{
-	PyObject *text, *bytes;
-	long level;
-
-	(void)self;
-	if (!PyArg_ParseTuple(args, "lU", &level, &text))
-		return NULL;
-	bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
-	if (bytes == NULL)
-		return NULL;
-	error_lines(level_of(level), PyBytes_AS_STRING(bytes),
-	    (size_t)PyBytes_GET_SIZE(bytes));
-	Py_DECREF(bytes);
-	Py_RETURN_NONE;
-}
 
 static PyObject *
 hooks_count(PyObject *self, PyObject *unused)
@@ -125,7 +96,7 @@ hooks_find(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef given[] = {
-	{ "say", hooks_say, METH_VARARGS, NULL },
+	{ "say", logger_say, METH_VARARGS, NULL },
 	{ "requests", hooks_count, METH_NOARGS, NULL },
 	{ "report", hooks_report, METH_VARARGS, NULL },
 	{ "interrupted", hooks_interrupted, METH_VARARGS, NULL },

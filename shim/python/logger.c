@@ -70,8 +70,8 @@ level_of(long n)
 	return n >= 20 ? APP_INFO : APP_DEBUG;
 }
 
-static PyObject *
-logger_log(PyObject *self, PyObject *args)
+PyObject *
+logger_say(PyObject *self, PyObject *args)
 {
 	PyObject *text, *bytes;
 	long level;
@@ -88,7 +88,7 @@ logger_log(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-static PyMethodDef log_def = { "log", logger_log, METH_VARARGS, NULL };
+static PyMethodDef log_def = { "log", logger_say, METH_VARARGS, NULL };
 
 int
 logger_init(void)
