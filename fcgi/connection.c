@@ -634,6 +634,7 @@ connection_abandon(struct request *rq, int status)
 	rq->abandoned = true;
 	rq->over = true;
 	on_wire = rq->on_wire;
+	rq->answered = !on_wire;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
 	if (uv_is_closing(&c->uv.handle))

@@ -27,6 +27,9 @@ struct dispatch_config {
 	void			(*stuck)(void *arg, bool all);
 	/* A response is complete; on its caller's thread. */
 	void			(*finished)(void *arg, struct request *);
+	/* The leader has answered for a caller. */
+	void			(*answered)(void *arg, struct request *,
+				    int status);
 	void			*arg;
 };
 

@@ -22,6 +22,17 @@ say_late(struct dispatch *d, struct request *rq, const char *how)
 	    STR_ARG(request_value(rq, "PATH_INFO")), how);
 }
 
+/* Answer in the place of its caller, if that is still possible. */
+static bool
+answer(struct dispatch *d, struct request *rq, int status)
+{
+	if (!connection_abandon(rq, status))
+		return false;
+	if (rq->answered && d->c.answered != NULL)
+		d->c.answered(d->c.arg, rq, status);
+	return true;
+}
+
 bool
 late_all(const struct dispatch *d)
 {
@@ -47,7 +58,7 @@ late_check(struct dispatch *d)
 			continue;
 		/* Its client may have given up before. */
 		abandoned = rq->abandoned;
-		if (!abandoned && !connection_abandon(rq, 504))
+		if (!abandoned && !answer(d, rq, 504))
 			continue;
 		rq->late = true;
 		d->late++;
@@ -106,7 +117,7 @@ late_give_up(struct dispatch *d)
 	d->ready_end = &d->ready;
 	d->queued = 0;
 	for (i = 0; i < d->c.threads; i++) {
-		if (d->run[i] == NULL || !connection_abandon(d->run[i], 503))
+		if (d->run[i] == NULL || !answer(d, d->run[i], 503))
 			continue;
 		log_warning("Request cut: " STR_FMT " " STR_FMT " (%s)",
 		    STR_ARG(request_value(d->run[i], "REQUEST_METHOD")),

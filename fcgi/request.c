@@ -62,6 +62,7 @@ request_reset(struct request *rq)
 	rq->conn = NULL;
 	rq->sibling = NULL;
 	rq->abandoned = rq->on_wire = rq->keep = rq->head_only = false;
+	rq->answered = false;
 	rq->late = false;
 	rq->gone = false;	/* clang makes no chains of atomic ones */
 	rq->draining = false;

@@ -27,6 +27,7 @@
 #include "fcgi/scoreboard.h"
 #include "fcgi/service.h"
 #include "fcgi/trust.h"
+#include "fcgi/wire/http_text.h"
 #include "fcgi/worker.h"
 
 enum {
@@ -131,17 +132,28 @@ set_signals(bool managed)
 /* --- while it serves */
 
 static void
+log_access(const struct serving *s, const struct request *rq,
+    struct str status, const struct header *headers, size_t n, uint64_t sent)
+{
+	struct access_facts f = { .vars = rq->vars, .nvars = rq->nvars,
+	    .status = status, .headers = headers, .nheaders = n,
+	    .sent = sent,
+	    .took_us = (uv_hrtime() - rq->began_ns) / 1000 };
+	char line[8192];
+
+	access_write(line, access_line(s->format, &f, line, sizeof(line)));
+}
+
+static void
 finished(void *arg, struct request *rq)
 {
 	struct serving *s = arg;
 	struct header headers[256];
-	struct access_facts f;
-	char line[8192];
 	const char *p;
 	size_t i, lengths[2];
 
 	atomic_fetch_add_explicit(&s->place->done, 1, memory_order_relaxed);
-	if (s->format == NULL || !rq->rs.have_head)
+	if (s->format == NULL || !rq->rs.have_head || rq->answered)
 		return;
 	p = rq->rs.log.p + rq->rs.status.n;
 	for (i = 0; i < rq->rs.nheaders && i < 256; i++) {
@@ -151,11 +163,21 @@ finished(void *arg, struct request *rq)
 		headers[i].value = (struct str){ p + lengths[0], lengths[1] };
 		p += lengths[0] + lengths[1];
 	}
-	f = (struct access_facts){ .vars = rq->vars, .nvars = rq->nvars,
-	    .status = { rq->rs.log.p, rq->rs.status.n },
-	    .headers = headers, .nheaders = i, .sent = rq->rs.sent,
-	    .took_us = (uv_hrtime() - rq->began_ns) / 1000 };
-	access_write(line, access_line(s->format, &f, line, sizeof(line)));
+	log_access(s, rq, (struct str){ rq->rs.log.p, rq->rs.status.n },
+	    headers, i, rq->rs.sent);
+}
+
+/* In the leader, while the caller still has all but what it was asked. */
+static void
+answered(void *arg, struct request *rq, int status)
+{
+	struct serving *s = arg;
+	char line[64];
+
+	if (s->format == NULL)
+		return;
+	snprintf(line, sizeof(line), "%d %s", status, http_reason(status));
+	log_access(s, rq, str_of(line), NULL, 0, 0);
 }
 
 /* Serve no one new. To a full stop kept connections are told to close; a
@@ -525,7 +547,7 @@ serve(struct serving *s)
 		.request_timeout_ms = 1000 *
 		    (unsigned int)settings_request_timeout(set),
 		.place = s->place, .turned = turned, .stuck = stuck,
-		.finished = finished, .arg = s,
+		.finished = finished, .answered = answered, .arg = s,
 	};
 
 	wake = &s->net.wake;

@@ -48,9 +48,11 @@ def answers(conns, seconds=15):
 def test_behind(klass):
     """All callers are stuck: who waits behind them is served elsewhere."""
     threads = 1 if klass == "sync" else 2
+    access = os.path.join(tmpdir(), "access")
     with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
                 threads, "--request-timeout", "2", "--timeout", "60",
-                "--graceful-timeout", "10") as s:
+                "--graceful-timeout", "10", "--access-logfile",
+                access) as s:
         first = pid_of(s)
         kept = [s.http(timeout=20) for _ in range(20)]
         for c in kept:
@@ -78,6 +80,10 @@ def test_behind(klass):
             klass + ": and what was pipelined after them")
         ok(wait_for(lambda: not alive(first), 5),
            klass + ": the stuck worker is gone soon")
+        with open(access) as f:
+            lines = [line for line in f if "/50000" in line]
+        ok(len(lines) == threads and all('1.1" 504 ' in x for x in lines),
+           klass + ": each 504 is in the access log", lines)
 
 
 def test_late_pipeliner():
