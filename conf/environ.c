@@ -145,6 +145,11 @@ apply_variable(struct settings *s, const char *var, const char *rest,
 	/* GUNICORN_HOST is many a script's word for an address. */
 	if (!ours && id == SET_host)
 		return 0;
+	if (id != SETTING_COUNT && setting_info(id)->type == TYPE_HOOK) {
+		notes_add(notes, "%s is ignored: a hook belongs in [hooks] or "
+		    "in a gunicorn.conf.py", name);
+		return 0;
+	}
 	if (id != SETTING_COUNT) {
 		settings_from(s, ours ? RANK_GANGWAY : RANK_GUNICORN);
 		return apply(s, id, name, value, why);

@@ -266,7 +266,6 @@ bool
 board_ready(struct board *b)
 {
 	char *why = NULL;
-
 	bool told;
 
 	log_copy(-1);
@@ -391,6 +390,8 @@ serve_page(struct board *b, int status, const char *where)
 	(void)signal(SIGALRM, page_over);
 	(void)alarm(PAGE_S);
 	(void)manager_run(&m);
+	(void)alarm(0);
+	page_path = NULL;
 	settings_free(m.settings);
 	return status;
 }

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "fcgi/child.h"
@@ -8,7 +9,7 @@
 
 static const struct listeners *listeners;
 static bool is_child;
-static bool born;
+static atomic_bool born;	/* set on any caller's thread */
 
 static void
 in_parent(void)

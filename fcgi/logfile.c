@@ -1,9 +1,14 @@
 #include "config.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef SYS_openat2
+#include <linux/openat2.h>
+#endif
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,14 +27,40 @@ logfile_owner(uid_t uid, gid_t gid)
 	owner_gid = gid;
 }
 
+/* Is fd the file of that very name, reached without a link? Who may write in
+ * a folder on the way could have put one there, to any file of root's. */
+static bool
+is_named(int fd, const char *path)
+{
+#ifdef SYS_openat2
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+	    .resolve = RESOLVE_NO_SYMLINKS };
+	int named = (int)syscall(SYS_openat2, AT_FDCWD, path, &how,
+	    sizeof(how));
+	struct stat a, b;
+	bool same;
+
+	if (named == -1)
+		return false;
+	same = fstat(named, &a) == 0 && fstat(fd, &b) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	(void)close(named);
+	return same;
+#else
+	(void)fd, (void)path;
+	return false;
+#endif
+}
+
 /* Root's own files only: what has another owner was meant to. */
 static void
-give_away(int fd)
+give_away(int fd, const char *path)
 {
 	struct stat st;
 
 	if (owner_uid != 0 && geteuid() == 0 && fstat(fd, &st) == 0 &&
-	    S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_nlink == 1)
+	    S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_nlink == 1 &&
+	    is_named(fd, path))
 		(void)!fchown(fd, owner_uid, owner_gid);
 }
 
@@ -42,7 +73,7 @@ file_open(const char *path)
 	    0644);
 	if (fd == -1)
 		return fd;
-	give_away(fd);
+	give_away(fd, path);
 	if (fd > STDERR_FILENO)
 		return fd;
 	/* A log must not become somebody's stdout by accident. */

@@ -426,6 +426,7 @@ starting(const struct program *p, const struct settings *s)
 
 	/* Who takes over from another manager has a pid file beside it. */
 	if (hook_wanted(APP_ON_STARTING) && p->host.parent == 0 &&
+	    hosting_heeds(&p->hosting, s, SET_pidfile) &&
 	    pidfile_check(settings_string(s, SET_pidfile), &why) == -1) {
 		log_error("%s", why != NULL ? why : "out of memory");
 		free(why);

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fcgi/log.h"
+#include "fcgi/logfile.h"
 #include "t/tap.h"
 
 static char dir[] = "/tmp/log.XXXXXX", path[64], old[64];
@@ -388,6 +390,45 @@ test_threads(void)
 	ok(whole == 8000 && *p == '\0', "lines of four threads are whole");
 }
 
+/* Root's log is its workers' too; but not what a link leads to. */
+static void
+test_owner(void)
+{
+	char real[64], folder[64], link[64], through[80];
+	struct { const char *path; uid_t owner; } rows[] = {
+		{ real, 65534 }, { link, 0 }, { through, 0 },
+	};
+	struct stat st;
+	size_t i;
+
+	if (geteuid() != 0) {
+		ok(true, "# SKIP only root gives its files away");
+		return;
+	}
+	(void)snprintf(real, sizeof(real), "%s/new", dir);
+	(void)snprintf(link, sizeof(link), "%s/link", dir);
+	(void)snprintf(folder, sizeof(folder), "%s/folder", dir);
+	(void)snprintf(through, sizeof(through), "%s/new", folder);
+	logfile_owner(65534, 65534);
+	for (i = 0; i < 3; i++) {
+		(void)log_open("-", "info", false);
+		(void)unlink(real);
+		if (i > 0 && (open(real, O_WRONLY | O_CREAT | O_EXCL |
+		    O_CLOEXEC, 0600) == -1 || (i == 1 ? symlink(real, link) :
+		    symlink(dir, folder)) == -1))
+			abort();
+		ok(log_open(rows[i].path, "info", false) == 0 &&
+		    stat(real, &st) == 0 && st.st_uid == rows[i].owner,
+		    "root's log, %s: its owner", i == 0 ? "a new file" :
+		    i == 1 ? "by a link" : "through a linked folder");
+	}
+	logfile_owner(0, 0);
+	(void)log_open(path, "info", false);
+	(void)unlink(real);
+	(void)unlink(link);
+	(void)unlink(folder);
+}
+
 int
 main(void)
 {
@@ -409,6 +450,7 @@ main(void)
 	test_capture();
 	test_standard();
 	test_threads();
+	test_owner();
 	(void)log_open("-", "info", false);
 	unlink(path);
 	rmdir(dir);
