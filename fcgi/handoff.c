@@ -9,11 +9,45 @@
 #include "fcgi/sink.h"
 
 struct handoff_head {
-	uint32_t	 listener;	/* index; the same in all workers */
+	uint64_t	 listener;	/* what its name comes to */
+	int		 protocol, family;
 	uint32_t	 n;		/* bytes that follow */
-	uint32_t	 spill_at;	/* the second descriptor.s place */
+	uint32_t	 spill_at;	/* where the file's bytes go; 0: none */
 	uint64_t	 spill_n;
 };
+
+/* Lists of listeners differ where `bind` was changed at a reload; names do
+ * not (FNV-1a). */
+static uint64_t
+name_number(const struct listener *l)
+{
+	const char *p;
+	uint64_t n = 0xcbf29ce484222325;
+
+	for (p = l->name; *p != '\0'; p++)
+		n = (n ^ (unsigned char)*p) * 0x100000001b3;
+	return n;
+}
+
+/* The same one of ours, or for one that is no more, one like it. */
+static const struct listener *
+find_listener(const struct net *net, const struct handoff_head *head)
+{
+	const struct listener *l, *like = NULL;
+	size_t i;
+
+	for (i = 0; i < net->listeners->n; i++) {
+		l = &net->listeners->v[i];
+		if ((int)l->protocol != head->protocol ||
+		    (l->family == AF_UNIX) != (head->family == AF_UNIX))
+			continue;
+		if (name_number(l) == head->listener)
+			return l;
+		if (like == NULL)
+			like = l;
+	}
+	return like;
+}
 
 /* What goes over with the connection. */
 union control {
@@ -62,6 +96,7 @@ receive(struct net *net, int from)
 	    .msg_controllen = sizeof(control.buf) };
 	struct sockaddr_storage sa = { .ss_family = AF_UNIX };
 	socklen_t len = sizeof(sa);
+	const struct listener *listener = NULL;
 	struct spill spill = { .fd = -1 };
 	int fd[2] = { -1, -1 };
 	size_t nfds;
@@ -79,7 +114,7 @@ receive(struct net *net, int from)
 		return false;
 	nfds = descriptors(&m, fd);
 	if (n < (ssize_t)sizeof(head) || nfds == 0 ||
-	    head.listener >= net->listeners->n ||
+	    (listener = find_listener(net, &head)) == NULL ||
 	    head.n != (size_t)n - sizeof(head) || head.spill_at > head.n ||
 	    (nfds == 2) != (head.spill_at > 0)) {
 		if (nfds > 0)
@@ -91,7 +126,7 @@ receive(struct net *net, int from)
 	if (nfds == 2)
 		spill = (struct spill){ fd[1], head.spill_at, head.spill_n };
 	(void)getpeername(fd[0], (struct sockaddr *)&sa, &len);
-	net->adopt(net, &net->listeners->v[head.listener], fd[0],
+	net->adopt(net, listener, fd[0],
 	    (struct sockaddr *)&sa, net->buffer, head.n, &spill);
 	return true;
 }
@@ -172,7 +207,9 @@ handoff_give(struct connection *c)
 
 	if (c->refs > 0 || !handoff_able(c))
 		return false;
-	head.listener = (uint32_t)(c->listener - net->listeners->v);
+	head.listener = name_number(c->listener);
+	head.protocol = (int)c->listener->protocol;
+	head.family = c->listener->family;
 	head.n = (uint32_t)c->in.n;
 	if (c->spill.fd != -1) {
 		head.spill_at = (uint32_t)c->spill.at;

@@ -13,8 +13,9 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (APPS, IS_GANGWAY, Broken, Process, Server, alive,
-                    find_program, free_port, request, tmpdir, wait_for)
+from server import (APPS, Broken, Http, IS_GANGWAY, Process, Server, alive,
+                    children, find_program, free_port, request, tmpdir,
+                    wait_for)
 from tap import attempt, done, guard, is_, ok
 
 
@@ -378,6 +379,40 @@ def test_sockets():
         ok(not os.path.exists(pidfile), "the pid file goes at the stop")
 
 
+def test_rebind():
+    """Kept connections find their listener where the list was changed."""
+    if not IS_GANGWAY:
+        return
+    ports = [free_port() for _ in range(3)]
+    conf = os.path.join(tmpdir(), "conf.ini")
+    old, other, new = ("%s127.0.0.1:%d" % (kind, port) for kind, port in zip(
+        ("", "fcgi://", "fcgi://"), ports))
+    write(conf, "[gangway]\nbind = %s, %s\n" % (old, other))
+    with Process([find_program(), "-c", conf, "-w", "2", "--chdir", APPS,
+                  "hello:plain"]) as p:
+        ok(wait_for(lambda: answers_on(ports[0]), 10), "two listeners")
+        kept = [Http(("127.0.0.1", ports[0]), timeout=10) for _ in range(20)]
+        for c in kept:
+            c.get("/")
+        workers = set(children(p.pid))
+        write(conf, "[gangway]\nbind = %s, %s\n" % (new, old))
+        os.kill(p.pid, signal.SIGHUP)
+        ok(wait_for(lambda: not workers & set(children(p.pid)), 10),
+           "HUP with another list: all workers are new", p.log()[-1500:])
+        is_([c.get("/").status for c in kept], [200] * 20,
+            "and kept connections are answered")
+        for c in kept:
+            c.close()
+
+
+def answers_on(port):
+    try:
+        with Http(("127.0.0.1", port), timeout=2) as c:
+            return c.get("/").status == 200
+    except (OSError, Broken):
+        return False
+
+
 # --- logs
 
 def test_access_log():
@@ -458,6 +493,7 @@ def main():
         if IS_GANGWAY:
             attempt(test_timeout, klass)
     for group in (test_slow_start, test_exits, test_reload, test_sockets,
+                  test_rebind,
                   test_access_log, test_error_log):
         attempt(group)
     done()
