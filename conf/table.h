@@ -31,6 +31,8 @@ enum {
 	SETTING_NO_PYTHON	= 1 << 5,  /* no global of a gunicorn.conf.py */
 	SETTING_NOT_EMPTY	= 1 << 6,  /* a list with an item at least */
 
+	SETTING_SIZE		= 1 << 7,  /* bytes: K, M and G are known */
+
 	/* What a host may keep to itself: the setting is about ... */
 	SETTING_HOST_SOCKET	= 1 << 8,  /* which sockets are made, how */
 	SETTING_HOST_BACKLOG	= 1 << 9,  /* listen(2) */

@@ -159,6 +159,25 @@ acceptors_shared(void)
 	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1);
 }
 
+bool
+acceptors_crowded(enum place_full as)
+{
+	const struct place *p;
+	size_t i;
+
+	if (strangers || board == NULL)
+		return !strangers;
+	for (i = 0; i < board->places; i++) {
+		p = &board->place[i];
+		if (atomic_load_explicit(&p->state, memory_order_relaxed) ==
+		    PLACE_READY && atomic_load_explicit(&p->full,
+		    memory_order_relaxed) < as && atomic_load_explicit(&p->slot,
+		    memory_order_relaxed) != my_slot)
+			return false;
+	}
+	return true;
+}
+
 /* Where `next` is the lowest that is free now. */
 static int
 top_descriptor(int next)

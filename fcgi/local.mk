@@ -63,8 +63,10 @@ fcgi_libserver_la_SOURCES = \
 	%D%/loop.c %D%/loop.h %D%/net.h \
 	%D%/program.c %D%/program.h \
 	%D%/recall.c %D%/recall.h \
+	%D%/recycle.c %D%/recycle.h \
 	%D%/reload.c %D%/reload.h \
 	%D%/service.c %D%/service.h \
+	%D%/shed.c %D%/shed.h \
 	%D%/signals.c %D%/signals.h \
 	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \

@@ -23,6 +23,7 @@
 #include "fcgi/manager.h"
 #include "fcgi/notify.h"
 #include "fcgi/pidfile.h"
+#include "fcgi/recycle.h"
 #include "fcgi/reload.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/signals.h"
@@ -108,6 +109,7 @@ settings_apply(struct manager *m)
 	m->crew.grace_ms =
 	    (uint64_t)hosting_grace(m->config->hosting, s) * 1000;
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
+	recycle_settings(&m->crew, s);
 	set_wanted(m, (size_t)settings_int(s, SET_workers));
 	title(m);
 }
@@ -226,7 +228,7 @@ reap(struct manager *m)
 	int status, code;
 	size_t place;
 	unsigned long age;
-	bool booting, first;
+	bool booting, first, overdue;
 	pid_t pid;
 
 	/* One SIGCHLD may stand for several children, and for strangers. */
@@ -239,7 +241,8 @@ reap(struct manager *m)
 		}
 		proc_look(c, place);
 		age = c->procs[place].age;
-		booting = c->procs[place].state == PROC_BOOTING;
+		booting = c->procs[place].since == 0;
+		overdue = c->procs[place].overdue;
 		slot_gone(c, place, status);
 		if (place == m->reload.probe)
 			reload_lost(&m->reload, booting);
@@ -249,6 +252,8 @@ reap(struct manager *m)
 		hook_child_exit(age, pid, status, !first);
 		if (first)
 			halt(m, code);
+		else if (overdue && !c->ever_ready)
+			halt(m, APP_BOOT);
 		/* Somebody waits, and must hear it before patience ends. */
 		else if (booting && !c->ever_ready &&
 		    m->config->ready != NULL && ++m->stillborn == BIRTHS_MAX)

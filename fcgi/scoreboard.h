@@ -19,6 +19,13 @@ enum place_state {
 	PLACE_FREE, PLACE_BOOTING, PLACE_READY, PLACE_LEAVING, PLACE_DEAD
 };
 
+/* Has it room for one more request? */
+enum place_full {
+	PLACE_ROOM,	/* somebody is free */
+	PLACE_FULL,	/* one more would wait */
+	PLACE_JAMMED	/* or be turned away */
+};
+
 /* What a worker asks of the manager (bits). */
 enum {
 	WANT_RETIRE = 1,	/* max_requests is reached */
@@ -43,7 +50,7 @@ struct place {
 					   all stuck ones count as one */
 	atomic_uint	 connections;
 	atomic_uint	 queued;
-	atomic_bool	 full;			/* accepts nothing for now */
+	atomic_uint	 full;			/* of enum place_full */
 	char		 now[PLACE_NOW][PLACE_LINE];	/* what is running */
 };
 

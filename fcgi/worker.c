@@ -524,6 +524,8 @@ serve(struct serving *s)
 		.net = &s->net, .kind = s->w->kind, .threads = s->threads,
 		.request_timeout_ms = 1000 *
 		    (unsigned int)settings_request_timeout(set),
+		.queue_max = (unsigned int)settings_int(set,
+		    SET_worker_queue),
 		.place = s->place, .turned = turned, .stuck = stuck,
 		.finished = finished, .arg = s,
 	};
