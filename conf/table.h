@@ -44,7 +44,8 @@ enum {
 	SETTING_HOST_USER	= 1 << 15, /* as whom we run */
 	SETTING_HOST_ASKS	= 1 << 16, /* workers: only when meant for it */
 	SETTING_HOST_RECYCLE	= 1 << 17, /* replacing workers */
-	SETTING_HOST_GRACE	= 1 << 18  /* how long a stop may take */
+	SETTING_HOST_GRACE	= 1 << 18, /* how long a stop may take */
+	SETTING_HOST_CONTROL	= 1 << 19  /* orders to a manager */
 };
 
 /* What the items of a list must be. */

@@ -13,6 +13,7 @@
 
 struct app_config;
 struct app_kind;
+struct ctl;
 struct generation;
 struct hosting;
 struct inherit;
@@ -103,6 +104,7 @@ struct crew {
 	uint64_t	 recycled;	/* the last of them, 0: none */
 	sigset_t	*mask;		/* signals as they were before us */
 	int		 bell;		/* not the worker's business */
+	struct ctl	*ctl;		/* nor is this */
 	bool		 ever_ready;
 	bool		 shared;	/* with another manager: socket files
 					   stay, no sockets are added */

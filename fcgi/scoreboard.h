@@ -71,6 +71,9 @@ struct scoreboard {
  * manager's (it is taken out of there; NULL: none). NULL with errno. */
 struct scoreboard *scoreboard_new(size_t places, int *handoff);
 void	 scoreboard_free(struct scoreboard *);
+/* What a place says that it runs, i of PLACE_NOW: its worker wrote it, so
+ * nothing but printable bytes is believed. "": nothing. */
+void	 scoreboard_line(const struct place *, size_t i, char[PLACE_LINE]);
 void	 scoreboard_ring(const struct scoreboard *);
 uint64_t now_ms(void);		/* CLOCK_MONOTONIC */
 

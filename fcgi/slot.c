@@ -308,22 +308,17 @@ slot_lacks(const struct crew *c, const struct slot *s)
 	    (s->serving == SLOT_NONE || c->procs[s->serving].replace);
 }
 
-/* What a worker that ended was running, in one line; it wrote this itself,
- * so nothing but printable bytes is believed. */
+/* What a worker that ended was running, in one line. */
 static void
 log_running(pid_t pid, const struct place *b)
 {
 	char line[PLACE_NOW * (PLACE_LINE + 2)] = "", *at = line;
 	char one[PLACE_LINE];
 	unsigned int busy = atomic_load(&b->busy), n = 0;
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < PLACE_NOW; i++) {
-		memcpy(one, b->now[i], sizeof(one));
-		one[sizeof(one) - 1] = '\0';
-		for (j = 0; one[j] != '\0'; j++)
-			if (one[j] < 0x20 || one[j] > 0x7e)
-				one[j] = '?';
+		scoreboard_line(b, i, one);
 		if (one[0] == '\0')
 			continue;
 		at += snprintf(at, (size_t)(line + sizeof(line) - at),

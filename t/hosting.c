@@ -27,6 +27,7 @@ static const struct {
 	{ SET_workers,			{ F, L, F, L, L } },
 	{ SET_max_requests,		{ F, F, F, L, L } },
 	{ SET_max_requests_jitter,	{ F, F, F, L, L } },
+	{ SET_control_socket,		{ F, F, F, L, L } },
 	{ SET_max_rss,			{ F, F, F, L, L } },
 	{ SET_max_lifetime,		{ F, F, F, L, L } },
 	{ SET_recycle_pause,		{ F, F, F, L, L } },

@@ -36,7 +36,7 @@ PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/passenger.py t/passenger_load.py t/passenger_settings.py \
 	t/webhosting.py t/webhosting_chroot.py t/abuse.py t/limits.py \
 	t/arbiter.py t/upgrade.py t/hooks.py t/soak.py t/recycle.py \
-	t/crowd.py
+	t/crowd.py t/ctl.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
