@@ -48,9 +48,10 @@ usage(FILE *to, int code)
 static const char *
 only_one(void)
 {
-	char *dir = ctl_dir(false), **list = NULL;
+	static char *dir, **list;
 	size_t n = 0, i;
 
+	dir = ctl_dir(false);
 	if (dir != NULL)
 		list = ctl_list(dir, &n);
 	if (n == 1)
@@ -115,10 +116,12 @@ reach(void)
 static char *
 read_all(int fd, size_t *n)
 {
-	char *buf = NULL, *more;
+	static char *buf;
+	char *more;
 	size_t cap = 0;
 	ssize_t k;
 
+	buf = NULL;
 	for (*n = 0; *n < REPLY_MAX; *n += (size_t)k) {
 		if (*n == cap) {
 			cap = cap == 0 ? 65536 : 2 * cap;
@@ -142,21 +145,21 @@ read_all(int fd, size_t *n)
 static json_t *
 ask(json_t *request)
 {
-	char *line = json_dumps(request, JSON_COMPACT), *text;
-	json_t *reply;
+	static char line[256], *text;
+	static json_t *reply;
 	size_t n;
 	int fd;
 
+	n = json_dumpb(request, line, sizeof(line) - 1, JSON_COMPACT);
 	json_decref(request);
-	if (line == NULL)
+	if (n == 0 || n >= sizeof(line))
 		errx(EXIT_NOBODY, "out of memory");
+	line[n] = '\n';
 	if ((fd = reach()) == -1)
 		errx(EXIT_NOBODY, "%s: %s", path, errno == ECONNREFUSED ?
 		    "its server has gone" : strerror(errno));
-	if (send(fd, line, strlen(line), MSG_NOSIGNAL) == -1 ||
-	    send(fd, "\n", 1, MSG_NOSIGNAL) == -1)
+	if (send(fd, line, n + 1, MSG_NOSIGNAL) == -1)
 		err(EXIT_NOBODY, "%s", path);
-	free(line);
 	text = read_all(fd, &n);
 	close(fd);
 	reply = json_loadb(text, n, 0, NULL);

@@ -14,6 +14,7 @@
 
 enum {
 	MEASURE_MS = 1000,	/* how often memory is looked at */
+	YOUNG_MS = 5000,	/* who is large from the start comes again */
 	LIFE_LEAST_MS = 1000
 };
 
@@ -92,7 +93,7 @@ recycle_tick(struct crew *c, uint64_t now)
 	for (p = c->procs; p < c->procs + c->places; p++) {
 		if (!serves(p) || p->due != 0)
 			continue;
-		if (look)
+		if (look && now >= p->since + YOUNG_MS)
 			measure(c, p, now);
 		if (p->due == 0 && p->lifetime_ms != 0 &&
 		    now >= p->since + p->lifetime_ms) {

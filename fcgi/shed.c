@@ -48,6 +48,7 @@ join(struct dispatch *d)
 		if (bound && used++ >= d->c.threads + d->c.queue_max)
 			break;
 		d->queued++;
+		net->nrequests++;
 	}
 	rest = *end;
 	*end = NULL;
@@ -67,6 +68,8 @@ turn_away(struct dispatch *d, struct request *rq)
 	response_error(rq, 503, "The server is busy");
 	if (d->c.finished != NULL)
 		d->c.finished(d->c.arg, rq);
+	/* It was none that max_requests or a person would count. */
+	atomic_fetch_sub_explicit(&d->c.place->done, 1, memory_order_relaxed);
 	atomic_store(&rq->state, REQUEST_DONE);
 	connection_done(rq);
 }

@@ -412,6 +412,7 @@ open_net(struct serving *s)
 	net->keepalive_ms = 1000 * (uint64_t)settings_int(s->w->settings,
 	    SET_keepalive);
 	net->closing_ms = CLOSING_MS;
+	net->bounded = settings_int(s->w->settings, SET_worker_queue) != 0;
 	if (s->w->passenger != NULL) {
 		/* It takes a pooled one for alive; and it sends nothing any
 		 * more to who is told to stop. */

@@ -64,6 +64,7 @@ def test_queue(klass, workers, *more):
     room = workers * threads
     with Server("sleepy:application", "-w", workers, "-k", klass,
                 "--threads", threads, "--worker-queue", "3",
+                "--max-requests", "30", "--max-requests-jitter", "0",
                 "--access-logfile", access, *more,
                 env={"T_CALLS": seen}) as s:
         if workers > 1:
@@ -110,6 +111,8 @@ def test_queue(klass, workers, *more):
             is_(sum('/pid?crowd' in line and '" 503 ' in line for line in f),
                 len(refused), name + ", worker_queue: the access log has "
                 "them")
+        ok("Autorestarting" not in s.log(),
+           name + ", worker_queue: no 503 counts for max_requests")
         time.sleep(1.1)             # the next line may come a second later
         pid_of(s)
         is_(wait_for(lambda: told(s) == len(refused), 5) and told(s),

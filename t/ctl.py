@@ -216,7 +216,14 @@ def test_orders():
 
         old = s.workers()
         is_(ctl("-s", path, "reload")[0], 0, "reload: exit 0")
+        def renewed():
+            st = status("-s", path)
+            return len([w for w in st["workers"]
+                        if w["state"] == "ready"]) == 2 and st
         st = status("-s", path)
+        ok(not any(w["generation"] == 1 and w["state"] == "ready"
+                   for w in st["workers"]), "reload: no old one serves", st)
+        st = wait_for(renewed, 10 * SLOWER, 0.1) or status("-s", path)
         ok(st["generation"] == 2 and len([w for w in st["workers"]
            if w["state"] == "ready"]) == 2 and st["state"] == "serving"
            and not any(w["generation"] == 1 and w["state"] == "ready"
