@@ -63,6 +63,9 @@ static const struct rule {
 	{ SETTING_HOST_RECYCLE, BIT(HOST_FASTCGI),
 	    "only workers that are our own are replaced: see workers" },
 	{ SETTING_HOST_RECYCLE, BIT(HOST_CGI), "a process has one request" },
+	{ SETTING_HOST_CONTROL, BIT(HOST_FASTCGI),
+	    "it manages the processes itself: see workers" },
+	{ SETTING_HOST_CONTROL, BIT(HOST_CGI), "a process has one request" },
 	{ SETTING_HOST_KEEP, BIT(HOST_PASSENGER),
 	    "it closes the connections that it keeps; 0 is heeded" },
 	{ SETTING_HOST_KEEP, BIT(HOST_CGI), "a process has one request" },
@@ -125,6 +128,7 @@ applies(unsigned int trait, const struct hosting *h, const struct settings *s,
 	case SETTING_HOST_ASKS:
 		return !settings_meant_for_host(s, id);
 	case SETTING_HOST_RECYCLE:
+	case SETTING_HOST_CONTROL:
 		return h->kind != HOST_FASTCGI || hosting_alone(h, s);
 	case SETTING_HOST_KEEP:
 		return settings_int(s, id) != 0;

@@ -31,6 +31,8 @@ enum {
 	SETTING_NO_PYTHON	= 1 << 5,  /* no global of a gunicorn.conf.py */
 	SETTING_NOT_EMPTY	= 1 << 6,  /* a list with an item at least */
 
+	SETTING_SIZE		= 1 << 7,  /* bytes: K, M and G are known */
+
 	/* What a host may keep to itself: the setting is about ... */
 	SETTING_HOST_SOCKET	= 1 << 8,  /* which sockets are made, how */
 	SETTING_HOST_BACKLOG	= 1 << 9,  /* listen(2) */
@@ -42,7 +44,8 @@ enum {
 	SETTING_HOST_USER	= 1 << 15, /* as whom we run */
 	SETTING_HOST_ASKS	= 1 << 16, /* workers: only when meant for it */
 	SETTING_HOST_RECYCLE	= 1 << 17, /* replacing workers */
-	SETTING_HOST_GRACE	= 1 << 18  /* how long a stop may take */
+	SETTING_HOST_GRACE	= 1 << 18, /* how long a stop may take */
+	SETTING_HOST_CONTROL	= 1 << 19  /* orders to a manager */
 };
 
 /* What the items of a list must be. */

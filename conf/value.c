@@ -12,6 +12,8 @@
 #include "conf/value.h"
 #include "conf/why.h"
 
+#define SIZE_LEAST	(1L << 20)
+
 static int
 no_memory(char **why)
 {
@@ -102,6 +104,22 @@ oneof_refuse(const struct setting_info *info, char **why)
 	return -1;
 }
 
+/* A number that means bytes may end in K, M or G, of 1024 each. */
+static bool
+sized(long *n, const char *unit)
+{
+	static const char units[] = "kmg";
+	const char *at;
+	int shift;
+
+	at = memchr(units, tolower((unsigned char)*unit), sizeof(units) - 1);
+	if (at == NULL || unit[1] != '\0')
+		return false;
+	shift = 10 * (int)(at - units + 1);
+	*n = *n > LONG_MAX >> shift ? LONG_MAX : *n << shift;
+	return true;
+}
+
 /* Digits in the base that the text asks for; decimal may begin with 0. */
 static bool
 number(const struct setting_info *info, const char *s, long *n)
@@ -123,7 +141,8 @@ number(const struct setting_info *info, const char *s, long *n)
 		return false;
 	*n = strtol(s, &end, base);	/* LONG_MAX is out of every range but
 					   one, where it means the same */
-	if (end == s || *end != '\0')
+	if (end == s || (*end != '\0' &&
+	    !(info->traits & SETTING_SIZE && sized(n, end))))
 		return false;
 	if (minus)
 		*n = -*n;
@@ -149,6 +168,9 @@ int_refuse(const struct setting_info *info, char **why)
 
 	if (info->traits & SETTING_OCTAL)
 		return why_set(why, "must be a file mode such as 0022");
+	if (info->traits & SETTING_SIZE)
+		return why_set(why, "must be 0 or a number of bytes, %ldM or "
+		    "more, such as 300M", SIZE_LEAST >> 20);
 	if (info->max >= INT_MAX)
 		return why_set(why, "must be a whole number, %ld or more%s%s",
 		    info->min, glue, word);
@@ -164,6 +186,9 @@ parse_int(struct value *v, const struct setting_info *info, char **why)
 	if (word_in(info->oneof, v->text, strlen(v->text)))
 		return 0;
 	if (!number(info, v->text, &n) || n < info->min || n > info->max)
+		return int_refuse(info, why);
+	/* Whoever writes 300 means something else. */
+	if (info->traits & SETTING_SIZE && n != 0 && n < SIZE_LEAST)
 		return int_refuse(info, why);
 	v->num = n;
 	return 0;

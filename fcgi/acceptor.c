@@ -159,6 +159,25 @@ acceptors_shared(void)
 	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1);
 }
 
+bool
+acceptors_crowded(enum place_full as)
+{
+	const struct place *p;
+	size_t i;
+
+	if (strangers || board == NULL)
+		return !strangers;
+	for (i = 0; i < board->places; i++) {
+		p = &board->place[i];
+		if (atomic_load_explicit(&p->state, memory_order_relaxed) ==
+		    PLACE_READY && atomic_load_explicit(&p->full,
+		    memory_order_relaxed) < as && atomic_load_explicit(&p->slot,
+		    memory_order_relaxed) != my_slot)
+			return false;
+	}
+	return true;
+}
+
 /* Where `next` is the lowest that is free now. */
 static int
 top_descriptor(int next)
@@ -224,14 +243,31 @@ acceptors_open(struct net *net, const struct scoreboard *b, size_t slot,
 	return 0;
 }
 
+/* How full our own place says that we are. */
+static unsigned int
+own_full(void)
+{
+	const struct place *p = board->place;
+
+	for (; p < board->place + board->places; p++)
+		if (atomic_load_explicit(&p->slot, memory_order_relaxed) ==
+		    my_slot && atomic_load_explicit(&p->state,
+		    memory_order_relaxed) == PLACE_READY)
+			return atomic_load_explicit(&p->full,
+			    memory_order_relaxed);
+	return PLACE_ROOM;
+}
+
 /*
  * Of the slots without a worker that accepts we see to those whose next
  * served slot, going up and around, is ours: an unbroken run below us. How
  * long is it among n slots? One look at each place.
  */
 static size_t
-slots_below(size_t n)
+slots_below(size_t n, bool bounded)
 {
+	/* Queues fill evenly: who is as full as we are sees to its own. */
+	unsigned int less = bounded ? own_full() : PLACE_ROOM;
 	size_t i, slot, distance, nearest = n;
 	const struct place *p;
 
@@ -242,7 +278,8 @@ slots_below(size_t n)
 		slot = atomic_load_explicit(&p->slot, memory_order_relaxed);
 		if (slot >= n || slot == my_slot || atomic_load_explicit(
 		    &p->state, memory_order_relaxed) != PLACE_READY ||
-		    atomic_load_explicit(&p->full, memory_order_relaxed))
+		    atomic_load_explicit(&p->full, memory_order_relaxed) >
+		    less)
 			continue;
 		distance = (my_slot + n - slot) % n;
 		if (distance < nearest)
@@ -262,7 +299,7 @@ acceptors_tick(struct net *net)
 		if (a->slot != SIZE_MAX && board != NULL) {
 			if (a->listener->nfds != n) {
 				n = a->listener->nfds;
-				below = slots_below(n);
+				below = slots_below(n, net->bounded);
 			}
 			a->mine = is_own(a) || (my_slot < n &&
 			    (my_slot + n - a->slot) % n <= below);

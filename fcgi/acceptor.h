@@ -9,8 +9,7 @@
 #define FCGI_ACCEPTOR_H
 
 #include "fcgi/net.h"
-
-struct scoreboard;
+#include "fcgi/scoreboard.h"
 
 /* Watch all listeners for `slot`. board may be NULL (nobody else is).
  * `others`: processes that are not on it may accept there too. 0 or -1. */
@@ -22,6 +21,9 @@ void	 acceptors_pause(struct net *, bool);
 void	 acceptors_tick(struct net *);
 /* Are there neighbours who could accept instead of us? */
 bool	 acceptors_shared(void);
+/* Is every neighbour that serves as full as that, or more? Of strangers it is
+ * not known. */
+bool	 acceptors_crowded(enum place_full);
 /* No more, for good. */
 void	 acceptors_close(struct net *);
 

@@ -18,7 +18,6 @@ conn_add(struct connection *c, struct request *rq)
 	c->refs++;
 	*net->fresh_end = rq;
 	net->fresh_end = &rq->next;
-	net->nrequests++;
 }
 
 void

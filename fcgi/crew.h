@@ -13,6 +13,7 @@
 
 struct app_config;
 struct app_kind;
+struct ctl;
 struct generation;
 struct hosting;
 struct inherit;
@@ -69,9 +70,12 @@ struct proc {
 	pid_t		 pid;
 	size_t		 slot;
 	unsigned int	 generation;
-	uint64_t	 since;		/* READY since */
+	uint64_t	 since;		/* READY since, 0: it never was */
 	uint64_t	 deadline;	/* of the next harder step, 0: none */
 	bool		 replace;	/* wants a successor */
+	bool		 overdue;	/* it never became ready in time */
+	uint64_t	 due;		/* to be recycled since, 0: not yet */
+	uint64_t	 lifetime_ms;	/* after `since`, 0: no limit */
 	unsigned long	 age;		/* what number it is, from 1 */
 };
 
@@ -94,8 +98,13 @@ struct crew {
 	unsigned long	 age;		/* of the worker started last */
 	uint64_t	 grace_ms, timeout_ms;
 	uint64_t	 ticked, amnesty;
+	uint64_t	 rss_max;	/* bytes, 0: no limit */
+	uint64_t	 measured;	/* the memory of all, last */
+	uint64_t	 recycle_ms;	/* least pause between recycles */
+	uint64_t	 recycled;	/* the last of them, 0: none */
 	sigset_t	*mask;		/* signals as they were before us */
 	int		 bell;		/* not the worker's business */
+	struct ctl	*ctl;		/* nor is this */
 	bool		 ever_ready;
 	bool		 shared;	/* with another manager: socket files
 					   stay, no sockets are added */

@@ -18,6 +18,7 @@
 #include "fcgi/loop.h"
 #include "fcgi/response.h"
 #include "fcgi/scoreboard.h"
+#include "fcgi/shed.h"
 #include "fcgi/sink.h"
 
 enum {
@@ -278,23 +279,6 @@ reap(struct dispatch *d)
 	pthread_mutex_lock(&d->m);
 }
 
-/* m held. What the last turn brought joins the queue. */
-static void
-collect(struct dispatch *d)
-{
-	struct net *net = d->c.net;
-	struct request *rq;
-
-	if (net->fresh == NULL)
-		return;
-	for (rq = net->fresh; rq != NULL; rq = rq->next)
-		d->queued++;
-	*d->ready_end = net->fresh;
-	d->ready_end = net->fresh_end;
-	net->fresh = NULL;
-	net->fresh_end = &net->fresh;
-}
-
 /* The loop has met a connection whose request is done but not reaped. */
 static void
 reap_now(void *arg)
@@ -304,20 +288,6 @@ reap_now(void *arg)
 	pthread_mutex_lock(&d->m);
 	reap(d);
 	pthread_mutex_unlock(&d->m);
-}
-
-/* m held. Does everybody who may call do so already, or is about to? Then new
- * connections are better off with a neighbour. */
-static bool
-full(const struct dispatch *d)
-{
-	unsigned int n = d->running;
-
-	if (n == 0)
-		return false;
-	if (acceptors_shared())
-		return n + d->queued >= d->c.threads;
-	return n >= d->c.threads && d->queued > 0;
 }
 
 /* One turn of the loop; m held at call and return. */
@@ -335,9 +305,7 @@ lead(struct thread *t, bool look)
 		late_check(d);
 	if (net->leaving && d->ready != NULL && d->running >= d->c.threads)
 		late_recall(d);
-	acceptors_pause(net, full(d));
-	atomic_store_explicit(&d->c.place->full, d->running >= d->c.threads,
-	    memory_order_relaxed);
+	acceptors_pause(net, shed_full(d));
 	/* Reaping may have brought the next of pipelined requests. */
 	block = !look && net->fresh == NULL;
 	d->blocked = block;
@@ -351,7 +319,7 @@ lead(struct thread *t, bool look)
 	again = !d->c.turned(d->c.arg);
 	pthread_mutex_lock(&d->m);
 	d->blocked = false;
-	collect(d);
+	shed_collect(d);
 	if (!again) {
 		d->quit = true;
 		pthread_cond_broadcast(&d->work);

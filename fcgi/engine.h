@@ -19,6 +19,7 @@ struct dispatch_config {
 	const struct app_kind	*kind;
 	unsigned int		 threads;
 	unsigned int		 request_timeout_ms;	/* 0: none */
+	unsigned int		 queue_max;		/* waiting, 0: any */
 	struct place		*place;			/* on the board */
 	/* Called by the leader after each turn: true ends the worker. */
 	bool			(*turned)(void *arg);
@@ -53,6 +54,8 @@ struct dispatch {
 	struct request		*done;
 	struct request		**run;		/* what each thread runs */
 	bool			 blocked;	/* the leader waits there */
+	unsigned int		 shed;		/* turned away, not told yet */
+	uint64_t		 shed_told_ms;	/* both are the leader's */
 	uint64_t		 slow_until_ns;
 	int64_t			 average_ns;	/* of a call */
 	int64_t			 waited_ns;	/* of it, not on a CPU */

@@ -52,7 +52,9 @@ fcgi_libserver_la_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/conn.c %D%/conn.h %D%/connection.c %D%/connection.h \
 	%D%/connections.c %D%/connections.h \
-	%D%/crew.h %D%/dispatch.c %D%/dispatch.h \
+	%D%/crew.h %D%/ctl.c %D%/ctl.h \
+	%D%/ctl_place.c %D%/ctl_place.h \
+	%D%/dispatch.c %D%/dispatch.h \
 	%D%/engine.h \
 	%D%/generation.c %D%/generation.h \
 	%D%/handoff.c %D%/handoff.h \
@@ -63,8 +65,11 @@ fcgi_libserver_la_SOURCES = \
 	%D%/loop.c %D%/loop.h %D%/net.h \
 	%D%/program.c %D%/program.h \
 	%D%/recall.c %D%/recall.h \
+	%D%/recycle.c %D%/recycle.h \
 	%D%/reload.c %D%/reload.h \
+	%D%/report.c %D%/report.h \
 	%D%/service.c %D%/service.h \
+	%D%/shed.c %D%/shed.h \
 	%D%/signals.c %D%/signals.h \
 	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \
@@ -72,8 +77,12 @@ fcgi_libserver_la_SOURCES = \
 	%D%/upgrade.c %D%/upgrade.h \
 	%D%/worker.c %D%/worker.h
 fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la \
-	fcgi/libwire.la shim/libnative.la shim/libpassenger.la $(UV_LIBS)
+	fcgi/libwire.la shim/libnative.la shim/libpassenger.la $(JANSSON_LIBS) $(UV_LIBS)
 
 bin_PROGRAMS += gangway
 gangway_SOURCES = %D%/main.c
 gangway_LDADD   = fcgi/libserver.la
+bin_PROGRAMS += gangwayctl
+gangwayctl_SOURCES = %D%/gangwayctl.c %D%/ctl_place.c
+gangwayctl_CPPFLAGS = $(AM_CPPFLAGS)
+gangwayctl_LDADD   = $(JANSSON_LIBS)

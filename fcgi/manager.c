@@ -15,6 +15,8 @@
 #include "conf/hosting.h"
 #include "conf/settings.h"
 #include "fcgi/app.h"
+#include "fcgi/ctl.h"
+#include "fcgi/ctl_place.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
 #include "fcgi/inherit.h"
@@ -23,7 +25,9 @@
 #include "fcgi/manager.h"
 #include "fcgi/notify.h"
 #include "fcgi/pidfile.h"
+#include "fcgi/recycle.h"
 #include "fcgi/reload.h"
+#include "fcgi/report.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/signals.h"
 #include "fcgi/slot.h"
@@ -53,6 +57,8 @@ struct manager {
 	bool		 told;		/* config->ready() was called */
 	unsigned int	 stillborn;	/* workers that never were ready */
 	int		 leash;		/* 0: none, or it has ended */
+	struct ctl	 ctl;
+	uint64_t	 started;
 };
 
 /* --- how many slots */
@@ -108,6 +114,7 @@ settings_apply(struct manager *m)
 	m->crew.grace_ms =
 	    (uint64_t)hosting_grace(m->config->hosting, s) * 1000;
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
+	recycle_settings(&m->crew, s);
 	set_wanted(m, (size_t)settings_int(s, SET_workers));
 	title(m);
 }
@@ -143,11 +150,71 @@ pidfile_follow(struct manager *m, pid_t old)
 	return -1;
 }
 
+/* --- the control socket */
+
+/* Where it is to be, to be freed; NULL: nowhere. Whom we succeed has it as
+ * long as it lives; a host's processes have one only when asked for it. */
+static char *
+control_path(const struct manager *m)
+{
+	const struct settings *s = m->crew.current->settings;
+	const char *path = settings_string(s, SET_control_socket);
+	char *dir, *where, **list;
+	size_t n;
+
+	if (settings_bool(s, SET_control_socket_disable) ||
+	    m->upgrade.parent != 0)
+		return NULL;
+	if (path != NULL)
+		return strdup(path);
+	if (hosting_manages(m->config->hosting))
+		return NULL;
+	if (m->pidfile != NULL)
+		return ctl_beside(m->pidfile);
+	if ((dir = ctl_dir(true)) == NULL)
+		return NULL;
+	/* Those who were killed have left theirs. */
+	if ((list = ctl_list(dir, &n)) != NULL)
+		while (n > 0)
+			free(list[--n]);
+	free(list);
+	if (asprintf(&where, "%s/%d" CTL_SUFFIX, dir, (int)getpid()) == -1)
+		where = NULL;
+	free(dir);
+	return where;
+}
+
+/* 0, or -1 after a line in the log: it was asked for and cannot be. */
+static int
+control_follow(struct manager *m)
+{
+	const struct settings *s = m->crew.current->settings;
+	mode_t mode = (mode_t)settings_int(s, SET_control_socket_mode);
+	bool asked = settings_string(s, SET_control_socket) != NULL;
+	char *path = control_path(m), *why = NULL;
+	int rc = 0;
+
+	if (path == NULL)
+		ctl_close(&m->ctl);
+	else if ((m->ctl.fd == 0 || m->ctl.mode != mode ||
+	    strcmp(path, m->ctl.path) != 0) &&
+	    ctl_open(&m->ctl, path, mode, &why) == -1) {
+		log_line(asked ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "%s",
+		    why != NULL ? why : "no memory");
+		/* A host may start several that are asked for the same. */
+		rc = asked && !hosting_manages(m->config->hosting) ? -1 : 0;
+	}
+	free(path);
+	free(why);
+	return rc;
+}
+
 static void
 settings_applied(void *arg)
 {
 	settings_apply(arg);
 	(void)pidfile_follow(arg, 0);	/* it has said why */
+	(void)control_follow(arg);
 }
 
 /* The old manager has gone: its name and its file are ours. */
@@ -159,6 +226,7 @@ promote(struct manager *m, pid_t old)
 	m->crew.shared = false;
 	title(m);
 	(void)pidfile_follow(m, old);	/* it has said why */
+	(void)control_follow(m);
 	notify_send("MAINPID=%d\n%s", (int)getpid(), m->stop == STOP_NOT ?
 	    "READY=1\nSTATUS=Serving" : "STOPPING=1\nSTATUS=Stopping");
 }
@@ -226,7 +294,7 @@ reap(struct manager *m)
 	int status, code;
 	size_t place;
 	unsigned long age;
-	bool booting, first;
+	bool booting, first, overdue;
 	pid_t pid;
 
 	/* One SIGCHLD may stand for several children, and for strangers. */
@@ -239,7 +307,8 @@ reap(struct manager *m)
 		}
 		proc_look(c, place);
 		age = c->procs[place].age;
-		booting = c->procs[place].state == PROC_BOOTING;
+		booting = c->procs[place].since == 0;
+		overdue = c->procs[place].overdue;
 		slot_gone(c, place, status);
 		if (place == m->reload.probe)
 			reload_lost(&m->reload, booting);
@@ -249,6 +318,8 @@ reap(struct manager *m)
 		hook_child_exit(age, pid, status, !first);
 		if (first)
 			halt(m, code);
+		else if (overdue && !c->ever_ready)
+			halt(m, APP_BOOT);
 		/* Somebody waits, and must hear it before patience ends. */
 		else if (booting && !c->ever_ready &&
 		    m->config->ready != NULL && ++m->stillborn == BIRTHS_MAX)
@@ -335,6 +406,51 @@ handle(void *arg, int sig)
 	}
 }
 
+/* --- orders over the control socket */
+
+static json_t *
+status(void *arg)
+{
+	struct manager *m = arg;
+
+	return report_status(&m->crew, m->stop != STOP_NOT ? "stopping" :
+	    m->reload.busy ? "reloading" : m->crew.ever_ready ? "serving" :
+	    "starting", m->started);
+}
+
+static const char *
+obey(void *arg, enum ctl_order what, long number)
+{
+	struct manager *m = arg;
+
+	if (m->stop != STOP_NOT && what != CTL_STOP)
+		return "the server is stopping";
+	switch (what) {
+	case CTL_RELOAD:
+		log_info("Asked to reload");
+		reload(m);
+		break;
+	case CTL_SCALE:
+		if ((size_t)number > slots_max(m))
+			return "so many workers need a new start";
+		log_info("Asked for %ld workers", number);
+		set_wanted(m, (size_t)number);
+		break;
+	case CTL_STOP:
+		log_info("Asked to stop");
+		stop_begin(m, STOP_GRACEFUL, SIGTERM);
+		break;
+	case CTL_REOPEN:
+		if (m->config->usr1_leaves)
+			return "on this host workers cannot be told to: "
+			    "reload";
+		log_info("Asked to open the logs again");
+		logs_reopen();
+		crew_signal(&m->crew, SIGUSR1);
+	}
+	return NULL;
+}
+
 /* --- the loop */
 
 /* Who holds the other end lets go: that is how some hosts say stop. */
@@ -361,13 +477,16 @@ sooner(int a, int b)
 static void
 wait_for_news(struct manager *m)
 {
-	struct pollfd pfd[2] = { { .fd = m->crew.bell, .events = POLLIN },
-	    { .fd = m->leash > 0 ? m->leash : -1, .events = POLLIN } };
+	struct pollfd pfd[2 + CTL_FDS] = {
+		{ .fd = m->crew.bell, .events = POLLIN },
+		{ .fd = m->leash > 0 ? m->leash : -1, .events = POLLIN },
+	};
 	struct timespec ts, *timeout = NULL;
 	char buf[512];
 	int ms, i;
 
 	ms = sooner(crew_pause(&m->crew), notify_watchdog(now_ms()));
+	ms = sooner(ms, ctl_watch(&m->ctl, pfd + 2, now_ms()));
 	if (m->upgrade.parent != 0)
 		ms = sooner(ms, PARENT_MS);
 	if (ms >= 0) {
@@ -375,7 +494,7 @@ wait_for_news(struct manager *m)
 		ts.tv_nsec = (long)(ms % 1000) * 1000000;
 		timeout = &ts;
 	}
-	if (ppoll(pfd, 2, timeout, m->crew.mask) <= 0)
+	if (ppoll(pfd, 2 + CTL_FDS, timeout, m->crew.mask) <= 0)
 		return;
 	if (pfd[1].revents != 0)
 		leash_read(m);
@@ -409,6 +528,7 @@ loop(struct manager *m)
 	for (;;) {
 		signals_serve(handle, m);
 		reap(m);
+		ctl_turn(&m->ctl, now_ms());
 		parent = m->upgrade.parent;
 		if (upgrade_promoted(&m->upgrade))
 			promote(m, parent);
@@ -433,6 +553,9 @@ manager_start(struct manager *m, struct manager_config *config)
 	size_t places, wanted;
 
 	m->config = config;
+	m->started = now_ms();
+	m->ctl = (struct ctl){ .status = status, .obey = obey, .arg = m };
+	m->crew.ctl = &m->ctl;
 	m->leash = config->leash;
 	m->reload = (struct reload){ .crew = &m->crew, .config = config,
 	    .applied = settings_applied, .arg = m, .probe = SLOT_NONE };
@@ -479,6 +602,7 @@ manager_done(struct manager *m)
 	scoreboard_free(c->board);
 	crew_done(c);
 	upgrade_done(&m->upgrade);
+	ctl_close(&m->ctl);
 	pidfile_delete(m->pidfile);
 	free(m->pidfile);
 }
@@ -493,7 +617,7 @@ manager_run(struct manager_config *config)
 		manager_done(&m);
 		return EXIT_BUG;
 	}
-	if (pidfile_follow(&m, 0) == -1) {
+	if (pidfile_follow(&m, 0) == -1 || control_follow(&m) == -1) {
 		manager_done(&m);
 		return EXIT_ERROR;
 	}

@@ -73,6 +73,7 @@ struct net {
 	struct acceptor		*acceptors;
 	size_t			 nacceptors;
 	bool			 accepting;
+	bool			 bounded;	/* there is a worker_queue */
 	unsigned int		 quiet;		/* ticks without a request */
 
 	/* A connection that another worker gives. */

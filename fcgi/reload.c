@@ -178,7 +178,7 @@ reload_step(struct reload *r)
 	struct crew *c = r->crew;
 	bool old;
 
-	if (r->trial != NULL && c->procs[r->probe].state != PROC_BOOTING)
+	if (r->trial != NULL && c->procs[r->probe].since != 0)
 		commit(r);
 	old = roll(c);
 	if (c->all->older != NULL)

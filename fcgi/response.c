@@ -444,9 +444,11 @@ response_file(struct request *rq, int fd, off_t offset, uint64_t length)
 void
 response_error(struct request *rq, int status, const char *why)
 {
-	static const struct header type[] = {
+	static const struct header fields[] = {
 		{ { "Content-Type", 12 }, { "text/html", 9 } },
+		{ { "Retry-After", 11 }, { "1", 1 } },
 	};
+	size_t nfields = status == 503 ? 2 : 1;
 	const char *reason = http_reason(status), *unused;
 	char line[64], page[1024];
 	int n;
@@ -458,8 +460,8 @@ response_error(struct request *rq, int status, const char *why)
 	    reason, reason, why);
 	if (rq->wire->http)
 		rq->keep = false;
-	if (response_head(rq, &(struct reply){ str_of(line), type, 1, n },
-	    &unused) == 0)
+	if (response_head(rq, &(struct reply){ str_of(line), fields, nfields,
+	    n }, &unused) == 0)
 		(void)response_body(rq, page, (size_t)n, BODY_LAST);
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,6 +74,16 @@ scoreboard_free(struct scoreboard *sb)
 	fd_close(sb->handoff[1]);
 	munmap(sb, board_size(sb->places));
 	errno = saved;
+}
+
+void
+scoreboard_line(const struct place *p, size_t i, char line[PLACE_LINE])
+{
+	memcpy(line, p->now[i], PLACE_LINE);
+	line[PLACE_LINE - 1] = '\0';
+	for (; *line != '\0'; line++)
+		if (*line < 0x20 || *line > 0x7e)
+			*line = '?';
 }
 
 void

@@ -19,6 +19,13 @@ enum place_state {
 	PLACE_FREE, PLACE_BOOTING, PLACE_READY, PLACE_LEAVING, PLACE_DEAD
 };
 
+/* Has it room for one more request? */
+enum place_full {
+	PLACE_ROOM,	/* somebody is free */
+	PLACE_FULL,	/* one more would wait */
+	PLACE_JAMMED	/* or be turned away */
+};
+
 /* What a worker asks of the manager (bits). */
 enum {
 	WANT_RETIRE = 1,	/* max_requests is reached */
@@ -43,7 +50,7 @@ struct place {
 					   all stuck ones count as one */
 	atomic_uint	 connections;
 	atomic_uint	 queued;
-	atomic_bool	 full;			/* accepts nothing for now */
+	atomic_uint	 full;			/* of enum place_full */
 	char		 now[PLACE_NOW][PLACE_LINE];	/* what is running */
 };
 
@@ -64,6 +71,9 @@ struct scoreboard {
  * manager's (it is taken out of there; NULL: none). NULL with errno. */
 struct scoreboard *scoreboard_new(size_t places, int *handoff);
 void	 scoreboard_free(struct scoreboard *);
+/* What a place says that it runs, i of PLACE_NOW: its worker wrote it, so
+ * nothing but printable bytes is believed. "": nothing. */
+void	 scoreboard_line(const struct place *, size_t i, char[PLACE_LINE]);
 void	 scoreboard_ring(const struct scoreboard *);
 uint64_t now_ms(void);		/* CLOCK_MONOTONIC */
 

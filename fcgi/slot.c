@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/settings.h"
 #include "fcgi/generation.h"
 #include "fcgi/log.h"
+#include "fcgi/recycle.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/slot.h"
 #include "fcgi/spawn.h"
@@ -123,13 +125,14 @@ proc_look(struct crew *c, size_t place)
 	if (p->state == PROC_BOOTING && state == PLACE_READY) {
 		p->state = PROC_READY;
 		p->since = now_ms();
+		p->deadline = 0;
 		c->ever_ready = true;
 		slot_promote(c, place);
 	}
 	if (p->state != PROC_READY)
 		return;
-	if ((wants & WANT_RETIRE) != 0)
-		p->replace = true;
+	if ((wants & WANT_RETIRE) != 0 && p->due == 0)
+		p->due = now_ms();
 	if ((wants & WANT_KILL) != 0) {
 		p->replace = true;
 		p->state = PROC_STUCK;
@@ -184,7 +187,12 @@ proc_watch(struct crew *c, size_t place, uint64_t now)
 		p->deadline = now + STUCK_MS;	/* the 504 may be on its way */
 	if (p->deadline == 0 || now < p->deadline)
 		return;
-	if (p->state == PROC_STUCK)
+	if (p->state == PROC_BOOTING) {
+		log_critical("Worker (pid:%d) was not ready in time "
+		    "(boot_timeout)", (int)p->pid);
+		p->overdue = true;
+		proc_abort(p, now);	/* it says where it is */
+	} else if (p->state == PROC_STUCK)
 		proc_abort(p, now);
 	else
 		proc_kill(p);
@@ -233,9 +241,17 @@ place_set(struct place *b, size_t slot, unsigned int generation)
 	atomic_store(&b->busy, 0);
 	atomic_store(&b->connections, 0);
 	atomic_store(&b->queued, 0);
-	atomic_store(&b->full, false);
+	atomic_store(&b->full, PLACE_ROOM);
 	memset(b->now, 0, sizeof(b->now));
 	atomic_store(&b->state, PLACE_BOOTING);
+}
+
+static uint64_t
+boot_deadline(const struct settings *s)
+{
+	long limit = settings_int(s, SET_boot_timeout);
+
+	return limit == 0 ? 0 : now_ms() + 1000 * (uint64_t)limit;
 }
 
 size_t
@@ -265,6 +281,8 @@ slot_spawn(struct crew *c, size_t slot, struct generation *g)
 	c->procs[place] = (struct proc){
 		.state = PROC_BOOTING, .pid = pid, .slot = slot,
 		.generation = g->number, .age = c->age,
+		.deadline = boot_deadline(g->settings),
+		.lifetime_ms = recycle_lifetime(g->settings),
 	};
 	c->last = place;
 	s->coming = place;
@@ -290,22 +308,17 @@ slot_lacks(const struct crew *c, const struct slot *s)
 	    (s->serving == SLOT_NONE || c->procs[s->serving].replace);
 }
 
-/* What a worker that ended was running, in one line; it wrote this itself,
- * so nothing but printable bytes is believed. */
+/* What a worker that ended was running, in one line. */
 static void
 log_running(pid_t pid, const struct place *b)
 {
 	char line[PLACE_NOW * (PLACE_LINE + 2)] = "", *at = line;
 	char one[PLACE_LINE];
 	unsigned int busy = atomic_load(&b->busy), n = 0;
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < PLACE_NOW; i++) {
-		memcpy(one, b->now[i], sizeof(one));
-		one[sizeof(one) - 1] = '\0';
-		for (j = 0; one[j] != '\0'; j++)
-			if (one[j] < 0x20 || one[j] > 0x7e)
-				one[j] = '?';
+		scoreboard_line(b, i, one);
 		if (one[0] == '\0')
 			continue;
 		at += snprintf(at, (size_t)(line + sizeof(line) - at),
@@ -409,22 +422,34 @@ first_is_awaited(const struct crew *c)
 	return !c->ever_ready && crew_count(c, 0) > 0;
 }
 
+/* Where we were stopped ourselves, the workers were so too. */
+static void
+pardon(struct crew *c, uint64_t now)
+{
+	struct proc *p;
+
+	c->amnesty = now;
+	for (p = c->procs; p < c->procs + c->places; p++)
+		if (p->state == PROC_BOOTING && p->deadline != 0)
+			p->deadline += now - c->ticked;
+}
+
 void
 crew_tick(struct crew *c, bool fill)
 {
 	uint64_t now;
 	size_t i;
 
-	/* Where we were stopped ourselves, the workers were so too. */
 	now = now_ms();
 	if (now - c->ticked > 2 * BEAT_MS)
-		c->amnesty = now;
+		pardon(c, now);
 	c->ticked = now;
 	for (i = 0; i < c->places; i++)
 		if (c->procs[i].state != PROC_NONE) {
 			proc_look(c, i);
 			proc_watch(c, i, now);
 		}
+	recycle_tick(c, now);
 	for (i = 0; fill && i < c->wanted && !first_is_awaited(c); i++)
 		if (slot_lacks(c, &c->slots[i]) &&
 		    now >= c->slots[i].retry_at)
@@ -441,7 +466,7 @@ sooner(uint64_t *next, uint64_t at)
 int
 crew_pause(const struct crew *c)
 {
-	uint64_t now = now_ms(), next = UINT64_MAX;
+	uint64_t now = now_ms(), next = recycle_next(c);
 	size_t i;
 
 	for (i = 0; i < c->places; i++) {
@@ -451,7 +476,9 @@ crew_pause(const struct crew *c)
 			sooner(&next, c->procs[i].deadline);
 		if (c->procs[i].state == PROC_STUCK)
 			sooner(&next, now + STUCK_MS);
-		if (c->timeout_ms != 0)
+		/* Often enough to see that we were not stopped. */
+		if (c->timeout_ms != 0 || (c->procs[i].state ==
+		    PROC_BOOTING && c->procs[i].deadline != 0))
 			sooner(&next, now + BEAT_MS);
 	}
 	for (i = 0; i < c->wanted && !first_is_awaited(c); i++)

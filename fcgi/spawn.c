@@ -13,6 +13,7 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/crew.h"
+#include "fcgi/ctl.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
 #include "fcgi/listener.h"
@@ -127,6 +128,7 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w,
 	rights_tie(w->manager, SIGKILL);
 	signals_reset(c->mask);
 	close(c->bell);
+	ctl_forget(c->ctl);
 	if (c->config->leash > 0)
 		close(c->config->leash);
 	generation_alone(c->all, g);

@@ -434,6 +434,7 @@ open_net(struct serving *s)
 	net->keepalive_ms = 1000 * (uint64_t)settings_int(s->w->settings,
 	    SET_keepalive);
 	net->closing_ms = CLOSING_MS;
+	net->bounded = settings_int(s->w->settings, SET_worker_queue) != 0;
 	if (s->w->passenger != NULL) {
 		/* It takes a pooled one for alive; and it sends nothing any
 		 * more to who is told to stop. */
@@ -546,6 +547,8 @@ serve(struct serving *s)
 		.net = &s->net, .kind = s->w->kind, .threads = s->threads,
 		.request_timeout_ms = 1000 *
 		    (unsigned int)settings_request_timeout(set),
+		.queue_max = (unsigned int)settings_int(set,
+		    SET_worker_queue),
 		.place = s->place, .turned = turned, .stuck = stuck,
 		.finished = finished, .answered = answered, .arg = s,
 	};

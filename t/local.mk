@@ -35,7 +35,8 @@ PY_TESTS += t/http1.py t/fastcgi.py t/compare.py t/lifecycle.py t/churn.py \
 	t/slow.py t/spawn.py t/engine.py t/messages.py t/extension.py t/venv.py \
 	t/passenger.py t/passenger_load.py t/passenger_settings.py \
 	t/webhosting.py t/webhosting_chroot.py t/abuse.py t/limits.py \
-	t/arbiter.py t/upgrade.py t/hooks.py t/soak.py
+	t/arbiter.py t/upgrade.py t/hooks.py t/soak.py t/recycle.py \
+	t/crowd.py t/ctl.py
 endif
 TESTS = $(C_TESTS) $(SH_TESTS) $(PY_TESTS)
 
@@ -188,7 +189,7 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/apache.py t/lsan.supp \
 	t/python.supp t/corpus t/bench/run \
 	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
 	t/apps/gated.py t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
-	t/apps/rude.py \
+	t/apps/rude.py t/apps/greedy.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
 	t/apps/faulty.py t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \

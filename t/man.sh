@@ -6,7 +6,8 @@ table=$top_srcdir/conf/settings.def
 
 skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
 
-for p in "$page" "$top_srcdir/man/gangway.ini.5"; do
+for p in "$page" "$top_srcdir/man/gangwayctl.1" \
+	"$top_srcdir/man/gangway.ini.5"; do
 	[ -e "$p" ] || continue
 	if command -v mandoc >/dev/null; then
 		out=$(mandoc -T lint -W warning "$p" 2>&1)

@@ -54,7 +54,8 @@ static const char *const theirs[] = {
 static const char *const ours[] = {
 	"profile", "request_timeout", "limit_request_body", "app",
 	"virtualenv", "interface", "script_name", "host",
-	"passenger_protocol"
+	"passenger_protocol", "max_lifetime", "max_lifetime_jitter",
+	"max_rss", "recycle_pause", "boot_timeout", "worker_queue"
 };
 
 enum {
@@ -109,6 +110,15 @@ static const struct {
 	{ "uvicorn's class",	SET_worker_class,
 	    "uvicorn.workers.UvicornWorker", "asgi", 0 },
 	{ "PROXY by a bool",	SET_proxy_protocol, "False", "off", 0 },
+	{ "bytes",		SET_max_rss,	"1048576", "1048576", 1048576 },
+	{ "megabytes",		SET_max_rss,	"300M",	"300M",	300L << 20 },
+	{ "gigabytes",		SET_max_rss,	"2g",	"2g",	2L << 30 },
+	{ "kilobytes",		SET_max_rss,	"2048K", "2048K", 2L << 20 },
+	{ "no size",		SET_max_rss,	"0",	"0",	0 },
+	{ "too few bytes",	SET_max_rss,	"300",	NULL,	0 },
+	{ "another unit",	SET_max_rss,	"300X",	NULL,	0 },
+	{ "two units",		SET_max_rss,	"300MB", NULL,	0 },
+	{ "a unit elsewhere",	SET_keepalive,	"1M",	NULL,	0 },
 	{ "the largest number",	SET_limit_request_body,
 	    "9223372036854775807", "9223372036854775807",
 	    9223372036854775807 },

@@ -1,0 +1,108 @@
+#include "config.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fcgi/ctl_place.h"
+
+enum { LIST_MAX = 64 };
+
+/* Is it a folder in which only we can make files? */
+static bool
+is_private(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    st.st_uid == geteuid() && (st.st_mode & 077) == 0;
+}
+
+char *
+ctl_dir(bool make)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	char *dir;
+
+	if (base == NULL || *base != '/' || !is_private(base)) {
+		if (geteuid() != 0)
+			return NULL;
+		base = "/run";
+	}
+	if (asprintf(&dir, "%s/" PACKAGE, base) == -1)
+		return NULL;
+	if (make)
+		(void)mkdir(dir, 0700);
+	if (is_private(dir))
+		return dir;
+	free(dir);
+	return NULL;
+}
+
+char *
+ctl_beside(const char *pidfile)
+{
+	char *path;
+
+	return asprintf(&path, "%s" CTL_SUFFIX, pidfile) == -1 ? NULL : path;
+}
+
+bool
+ctl_stale(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
+	bool stale;
+	int fd;
+
+	if (strlen(path) >= sizeof(un.sun_path) || lstat(path, &st) == -1 ||
+	    !S_ISSOCK(st.st_mode) || (fd = socket(AF_UNIX, SOCK_STREAM |
+	    SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) == -1)
+		return false;
+	memcpy(un.sun_path, path, strlen(path));
+	stale = connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1 &&
+	    errno == ECONNREFUSED;
+	close(fd);
+	if (stale)
+		(void)unlink(path);
+	return stale;
+}
+
+static bool
+is_socket_name(const char *name)
+{
+	size_t n = strlen(name), k = strlen(CTL_SUFFIX);
+
+	return n > k && strcmp(name + n - k, CTL_SUFFIX) == 0;
+}
+
+char **
+ctl_list(const char *dir, size_t *n)
+{
+	char **list = calloc(LIST_MAX, sizeof(*list)), *path;
+	struct dirent *e;
+	DIR *d;
+
+	*n = 0;
+	if (list == NULL || (d = opendir(dir)) == NULL)
+		return list;
+	while (*n < LIST_MAX && (e = readdir(d)) != NULL) {
+		if (!is_socket_name(e->d_name) ||
+		    asprintf(&path, "%s/%s", dir, e->d_name) == -1)
+			continue;
+		if (ctl_stale(path))
+			free(path);
+		else
+			list[(*n)++] = path;
+	}
+	closedir(d);
+	return list;
+}
