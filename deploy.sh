@@ -384,7 +384,7 @@ pythons_here() {
 
 webhosting_main() {
 	local dir=$top/shim/example out=$PWD app='' main program facts version
-	local build
+	local build path=${PKG_CONFIG_PATH-}
 	local -a pythons=() cores=()
 
 	if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
@@ -415,6 +415,8 @@ webhosting_main() {
 	main=$(build_dir '')
 	build_quietly "$main" 'all upload'
 	[ ${#pythons[@]} -gt 0 ] || mapfile -t pythons < <(pythons_here)
+	[ ${#pythons[@]} -gt 0 ] || die "no Python here has its headers:" \
+	    "install python3-dev, or name one with --python"
 	for program in "${pythons[@]}"; do
 		facts=$(python_facts "$program") ||
 		    die "$program is no Python with its headers"
@@ -422,11 +424,12 @@ webhosting_main() {
 		build=$main
 		if ! grep -qx "PYTHON_VERSION = $version" "$main/Makefile"; then
 			build=$top/build-webhosting-$version
-			PKG_CONFIG_PATH=${facts#* } build_quietly "$build" \
+			PKG_CONFIG_PATH=${facts#* }${path:+:$path} \
+			    build_quietly "$build" \
 			    shim/upload/_core.la \
 			    "--with-python=python-$version"
 		fi
-		cores+=(--core "$program=$build")
+		cores+=(--core "$program" "$build")
 	done
 	/usr/bin/python3 -B "$top/shim/passenger/upload.py" "$dir" \
 	    "$out/gangway-webhosting" ${app:+--app "$app"} \

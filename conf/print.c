@@ -96,6 +96,14 @@ print_names(FILE *f, const struct settings *s, enum setting id)
 	fputc(']', f);
 }
 
+/* So may a command be told; a function's name tells nothing. */
+static bool
+is_command(const struct settings *s, enum setting id)
+{
+	return setting_info(id)->type == TYPE_HOOK && settings_has(s, id) &&
+	    settings_string(s, id)[0] != '<';
+}
+
 char *
 print_public(const struct settings *s, enum setting id)
 {
@@ -107,6 +115,8 @@ print_public(const struct settings *s, enum setting id)
 		return NULL;
 	if (setting_info(id)->check == CHECK_PAIRS)
 		print_names(f, s, id);
+	else if (is_command(s, id))
+		fputs("...", f);
 	else
 		print_value(f, s, id);
 	if (fclose(f) != 0) {

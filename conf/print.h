@@ -13,7 +13,8 @@ struct hosting;
  * what the host does with it, and why. To be freed; NULL: out of memory. */
 char	*print_config(const struct settings *, const struct hosting *);
 /* A setting's value in the same form, to be shown to anybody: without the
- * values of environment variables. To be freed; NULL: out of memory. */
+ * values of environment variables and the commands of [hooks]. To be freed;
+ * NULL: out of memory. */
 char	*print_public(const struct settings *, enum setting);
 /* At most 80 columns wide. To be freed; NULL: out of memory. */
 char	*print_help(void);

@@ -99,6 +99,7 @@ struct app_listener {
 struct app_event {
 	enum app_hook	 what;
 	pid_t		 server;	/* the manager, or who is alone */
+	pid_t		 parent;	/* whose place it is to take, or 0 */
 	unsigned long	 workers;	/* wanted now */
 	long		 before;	/* nworkers_changed; -1: none yet */
 	/* the worker that it is about */

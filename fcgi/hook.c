@@ -47,6 +47,7 @@ static struct hooks {
 	enum how	 how[APP_HOOKS];
 	bool		 any_python;
 	pid_t		 server;	/* the manager, or who is alone */
+	pid_t		 parent;	/* whose place it is to take, or 0 */
 	const sigset_t	*mask;
 	size_t		 workers;
 	bool		 told;		/* nworkers_changed, once at least */
@@ -96,6 +97,7 @@ python(struct app_event *e)
 	int rv;
 
 	e->server = h.server;
+	e->parent = h.parent;
 	e->workers = h.workers;
 	if (h.mask != NULL)
 		(void)sigprocmask(SIG_SETMASK, h.mask, &was);
@@ -142,6 +144,12 @@ hook_settings(const struct settings *s, const struct listeners *ls)
 	}
 	if (h.any_python || before)
 		python_settings(ls);
+}
+
+void
+hook_parent(pid_t pid)
+{
+	h.parent = pid;
 }
 
 void

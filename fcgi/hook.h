@@ -29,6 +29,8 @@ const struct app_kind *hook_interpreter(void);
 /* These settings are in force, and their sockets (NULL: not yet); both stay
  * the caller's. Without settings there are no hooks. */
 void	 hook_settings(const struct settings *, const struct listeners *);
+/* The manager whose place this one is to take; 0: nobody's, or it has it. */
+void	 hook_parent(pid_t);
 /* A configuration file that was read is not used after all. */
 void	 hook_revert(void);
 /* Is there anything to be run? */

@@ -222,6 +222,7 @@ static void
 promote(struct manager *m, pid_t old)
 {
 	log_info("Master has been promoted.");
+	hook_parent(0);
 	m->crew.suffix = "";
 	m->crew.shared = false;
 	title(m);

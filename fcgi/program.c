@@ -452,6 +452,7 @@ manage(struct program *p, struct settings **now)
 	};
 	int status;
 
+	hook_parent(p->host.parent);
 	hook_workers((size_t)settings_int(s, SET_workers), true);
 	if (!is_ours(p))
 		m.no_restart = "who started this process would not know the "

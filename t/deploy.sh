@@ -90,6 +90,16 @@ is "may not install: status" $status 1
 is "may not install: names the packages" "$(has 'autoconf automake')" yes
 is "may not install: names root" "$(has 'only root')" yes
 
+# The entry for FastCGI takes the Python that it is told, wherever that is.
+mkdir -p "$tmp/site/public" "$tmp/my python"
+printf '#!/bin/sh\ncase $1 in -m) echo "$*" ;; esac\n' \
+	>"$tmp/my python/python3"
+chmod +x "$tmp/my python/python3"
+sed "s|^PYTHON=|PYTHON='$tmp/my python/python3'|" \
+	"$top_srcdir/shim/passenger/dispatch.fcgi" >"$tmp/site/public/d.fcgi"
+is "dispatch.fcgi: a PYTHON with a space in its path" \
+	"$(env -i PATH="$PATH" sh "$tmp/site/public/d.fcgi" 2>&1)" "-m gangway"
+
 if command -v shellcheck >/dev/null; then
 	for f in deploy.sh .ci/run shim/passenger/dispatch.fcgi; do
 		out=$(shellcheck "$top_srcdir/$f" 2>&1); status=$?

@@ -48,6 +48,7 @@ def on_starting(server):
 def when_ready(server):
     _note("when_ready", listeners=len(server.LISTENERS),
           address=server.address[0][0], last=server.worker_age,
+          after=server.master_pid != 0, name=server.master_name,
           pidfile=os.path.exists(server.cfg.pidfile))
 
 def on_reload(server):
@@ -98,6 +99,7 @@ def worker_exit(server, worker):
 
 def on_exit(server):
     _note("on_exit", workers=len(server.WORKERS),
+          after=server.master_pid != 0, name=server.master_name,
           pidfile=os.path.exists(server.cfg.pidfile))
 
 def pre_exec(server):

@@ -100,7 +100,14 @@ def tree(pid):
 
 
 def alive(pid):
-    return processes().get(pid, (0, "Z"))[1] != "Z"
+    """Until its last thread is gone: the first may be a zombie while another
+    one still holds the sockets, on which connections are then queued."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            rest = f.read().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return rest[0] != "Z" or int(rest[17]) > 1
 
 
 def cpu_us(pids):

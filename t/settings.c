@@ -376,6 +376,38 @@ test_table(void)
 	settings_free(s);
 }
 
+/* What anybody may see holds no secrets: those are in variables and in the
+ * commands of hooks. */
+static void
+test_public(void)
+{
+	static const struct {
+		enum setting id;
+		const char *value, *shown;
+	} cases[] = {
+		{ SET_raw_env, "TOKEN=abc", "[TOKEN=...]" },
+		{ SET_when_ready, "curl -H abc https://x/", "..." },
+		{ SET_when_ready, "<when_ready()>", "<when_ready()>" },
+		{ SET_threads, "7", "7" },
+	};
+	struct settings *s = settings_new();
+	char *got;
+	size_t i;
+
+	got = print_public(s, SET_when_ready);
+	ok(got != NULL && strcmp(got, "None") == 0, "no hook is None");
+	free(got);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ok(settings_set(s, cases[i].id, cases[i].value, "t",
+		    NULL) == 0, "%s is set", cases[i].value);
+		got = print_public(s, cases[i].id);
+		ok(got != NULL && strcmp(got, cases[i].shown) == 0,
+		    "%s is shown as %s", cases[i].value, cases[i].shown);
+		free(got);
+	}
+	settings_free(s);
+}
+
 /* gangway.ini(5) has an entry for each setting. */
 static void
 test_manual(void)
@@ -433,5 +465,6 @@ main(void)
 	test_names();
 	test_table();
 	test_manual();
+	test_public();
 	return tap_done();
 }

@@ -30,6 +30,9 @@ MAKER = os.path.join(TOP, "shim", "passenger", "upload.py")
 VERSION = "%d.%d" % sys.version_info[:2]
 NOBODY = dict(user=65534, group=65534, extra_groups=[]) \
     if os.getuid() == 0 else {}
+# What is closed to others on the desk, and stays so.
+CLOSED = {".env": 0o600, "keys/a.key": 0o600, "keys/b.key": 0o640,
+          "keys/sign.sh": 0o700}
 CLEAN = ["env", "-i", "PATH=/usr/bin:/bin"]
 # Flask and what it is made of, as a site would have them in vendor/.
 VENDORED = ("flask", "werkzeug", "jinja2", "markupsafe", "itsdangerous",
@@ -98,6 +101,11 @@ def flask_site():
     put(folder, run__sh="#!/bin/sh\n")
     os.chmod(os.path.join(folder, "run.sh"), 0o775)
     os.chmod(os.path.join(folder, "notes.txt"), 0o666)
+    os.mkdir(os.path.join(folder, "keys"), 0o700)
+    for name, mode in CLOSED.items():
+        put(folder, **{name.replace(".", "__"): "x = 1\n"})
+        os.chmod(os.path.join(folder, name), mode)
+    os.chmod(os.path.join(folder, "public", "style.css"), 0o600)
     return folder
 
 
@@ -106,7 +114,7 @@ def make(appdir, *args, out=None):
     out = out or os.path.join(tmpdir(), "gangway-webhosting")
     done = subprocess.run(
         [PYTHON, "-B", MAKER, appdir, out, *args, "--program", BUILD,
-         "--core", "%s=%s" % (PYTHON, BUILD)], stdin=subprocess.DEVNULL,
+         "--core", PYTHON, BUILD], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout, out + ".zip"
 
@@ -117,6 +125,7 @@ def unpack(archive):
     if NOBODY:
         os.chown(folder, NOBODY["user"], NOBODY["group"])
         os.chmod(os.path.dirname(archive), 0o755)
+        os.chmod(archive, 0o644)
     os.chmod(folder, 0o755)
     subprocess.run(["unzip", "-q", archive, "-d", folder], check=True,
                    cwd="/", **NOBODY)
@@ -149,11 +158,18 @@ def contents():
     is_(sorted(n for n in modes if "libpython" not in n and re.match(
         r"gangway/lib/lib(c|m|z|expat|pthread|dl)\.", n)), [],
         "the host's own libraries stay the host's")
-    wrong = [n for n, m in modes.items() if stat.S_IMODE(m) != (
-        0o755 if n.endswith("/") or n == "" or n in (
+    wrong = [n for n, m in modes.items() if stat.S_IMODE(m) != CLOSED.get(
+        n, 0o700 if n == "keys/" else 0o755 if n.endswith("/") or n == "" or n in (
             "run.sh", "public/dispatch.fcgi", "gangway/bin/gangway")
         else 0o644)]
-    is_(wrong, [], "folders and scripts are 755, files 644")
+    is_(wrong, [], "folders and scripts are 755, files 644, and what is closed "
+        "stays closed, outside public/")
+    folder = ARCHIVE[:-len(".zip")]
+    is_({n: stat.S_IMODE(os.stat(os.path.join(folder, n)).st_mode)
+         for n in CLOSED}, CLOSED, "in the folder, too")
+    is_(sorted(os.listdir(os.path.dirname(ARCHIVE))),
+        ["gangway-webhosting", "gangway-webhosting.zip"],
+        "nothing else is left beside it")
     is_(sorted(n for n in modes if n.startswith("public/")),
         ["public/", "public/.htaccess", "public/dispatch.fcgi",
          "public/style.css"], "public/ holds nothing that is secret")
@@ -662,6 +678,8 @@ def prepare():
     status, said, ARCHIVE = make(SITE)
     if not ok(status == 0, "it is made", said):
         done()
+    is_(stat.S_IMODE(os.stat(ARCHIVE).st_mode), 0o600,
+        "the zip is its owner's")
     ROOT = unpack(ARCHIVE)
 
 

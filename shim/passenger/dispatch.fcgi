@@ -31,17 +31,15 @@ page() {
 }
 
 # Those that may be the right one, best first.
-pythons() {
-	printf '%s\n' "$PYTHON" venv/bin/python .venv/bin/python
-	for v in $VERSIONS; do
-		printf '%s\n' "python$v" "/opt/plesk/python/$v/bin/python$v" \
-		    "/opt/alt/python${v%.*}${v#*.}/bin/python$v"
-	done
-	printf '%s\n' python3 /usr/bin/python3 /usr/local/bin/python3 python
-}
+set -- "$PYTHON" venv/bin/python .venv/bin/python
+for v in $VERSIONS; do
+	set -- "$@" "python$v" "/opt/plesk/python/$v/bin/python$v" \
+	    "/opt/alt/python${v%.*}${v#*.}/bin/python$v"
+done
+set -- "$@" python3 /usr/bin/python3 /usr/local/bin/python3 python
 
 if [ "$HOW" != exec ]; then
-	for py in $(pythons); do
+	for py; do
 		command -v "$py" >/dev/null 2>&1 || continue
 		"$py" -c 'import gangway._core' 2>/dev/null </dev/null || continue
 		become "$py" -m gangway ${APP:+"$APP"}
@@ -56,7 +54,7 @@ if [ "$HOW" != inside ] && [ -d "${VIRTUAL_ENV-${library:-/}}" ] &&
 fi
 
 # Nothing fits. Any Python can say so on a page.
-for py in $(pythons); do
+for py; do
 	command -v "$py" >/dev/null 2>&1 || continue
 	misfit "$py"
 done

@@ -2,7 +2,7 @@
 """Put an application and gangway together for a host that takes uploads.
 
     upload.py APPDIR OUT [--app MODULE[:NAME]] --program BUILD
-        --core PYTHON=BUILD...
+        --core PYTHON BUILD ...
 
 makes the folder OUT and OUT.zip. deploy.sh webhosting calls it, after it has
 built `upload` in these folders. The same input makes the same zip.
@@ -15,6 +15,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 
@@ -76,8 +77,9 @@ def is_ours(folder):
         os.path.exists(os.path.join(folder, "fits.py"))
 
 
-def copy_app(source, target, above=()):
-    """A folder with what its links point to, the newest time of a file."""
+def copy_app(source, target, above=(), shown=False):
+    """A folder with what its links point to, the newest time of a file.
+    Shown: it is in public/."""
     real = os.path.realpath(source)
     if real in above:
         die("%s is a link to a folder that it is in" % source)
@@ -88,14 +90,28 @@ def copy_app(source, target, above=()):
         if left_out(source, name, not above):
             continue
         if os.path.isdir(path):
-            newest = max(newest, copy_app(path, to, above + (real,)))
+            newest = max(newest, copy_app(
+                path, to, above + (real,),
+                shown or not above and name == "public"))
         elif os.path.isfile(path):
             shutil.copy2(path, to)
-            os.chmod(to, os.stat(path).st_mode | stat.S_IWUSR)
             newest = max(newest, os.stat(path).st_mtime)
         else:
             say("left out, for it is no file: " + path)
+            continue
+        os.chmod(to, fit_mode(to, shown or not above and name == "public",
+                              os.stat(path).st_mode))
     return newest
+
+
+def fit_mode(path, shown, mode):
+    """Nothing that others may write, as suexec wants it; and nothing that is
+    closed to others is opened, but what the web server shows itself."""
+    if os.path.isdir(path):
+        return 0o755 if shown else mode & 0o755 | stat.S_IRWXU
+    if shown:
+        return 0o755 if mode & stat.S_IXUSR else 0o644
+    return mode & 0o755 | stat.S_IRUSR | stat.S_IWUSR
 
 
 def defines(path, names=("application", "app")):
@@ -331,13 +347,12 @@ def put_entries(stage, app, versions):
 
 # --- the zip
 
-def zip_folder(folder, kept, stamp):
+def zip_folder(folder, target, kept, stamp):
     """The application's files (kept) keep their times, for Apache and Python
     go by them; all else gets that of the newest, so that the zip is the same
     when nothing has changed."""
     base = os.path.basename(folder)
-    target = folder + ".zip"
-    with zipfile.ZipFile(target + ".new", "w", zipfile.ZIP_DEFLATED,
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED,
                          compresslevel=9) as z:
         for name in sorted(paths_below(folder) | {"."}):
             path = os.path.join(folder, name)
@@ -346,15 +361,10 @@ def zip_folder(folder, kept, stamp):
             when = max(int(when), 315532800) // 2 * 2   # what a zip can say
             zip_one(z, path, os.path.normpath(os.path.join(base, name)), when)
             os.utime(path, (when, when))
-    os.replace(target + ".new", target)
-    return target
 
 
 def zip_one(z, path, name, when):
-    """Modes as suexec wants them: nothing that others may write."""
     is_folder = os.path.isdir(path)
-    script = is_folder or os.stat(path).st_mode & stat.S_IXUSR
-    os.chmod(path, 0o755 if script else 0o644)
     info = zipfile.ZipInfo(name + "/" * is_folder, time.gmtime(when)[:6])
     info.create_system = 3      # Unix: its modes count
     info.external_attr = os.stat(path).st_mode << 16 | is_folder << 4
@@ -379,11 +389,10 @@ def arguments():
     parser.add_argument("out")
     parser.add_argument("--app", default="")
     parser.add_argument("--program", required=True)
-    parser.add_argument("--core", action="append", required=True)
+    parser.add_argument("--core", action="append", nargs=2, required=True)
     args = parser.parse_args()
     args.appdir = os.path.abspath(args.appdir)
     args.out = os.path.abspath(args.out)
-    args.core = [tuple(core.rsplit("=", 1)) for core in args.core]
     return args
 
 
@@ -400,9 +409,12 @@ def main():
             os.path.join(args.appdir, "gangway")):
         die("%s/gangway would be in the server's place: it must have another "
             "name" % args.appdir)
-    stage = args.out + ".new"
-    shutil.rmtree(stage, ignore_errors=True)
     os.umask(0o022)
+    # Closed to others until it is whole; and so is the zip afterwards, for
+    # it holds what is closed in the application.
+    work = tempfile.mkdtemp(prefix=os.path.basename(args.out) + ".",
+                            dir=os.path.dirname(args.out))
+    stage, made = os.path.join(work, "folder"), os.path.join(work, "zip")
     try:
         newest = copy_app(args.appdir, stage)
         kept = {path for path in paths_below(stage)
@@ -416,10 +428,13 @@ def main():
         put_entries(stage, "" if named else app, versions)
         shutil.rmtree(args.out, ignore_errors=True)
         os.rename(stage, args.out)
+        stamp = int(os.environ.get("SOURCE_DATE_EPOCH") or newest)
+        zip_folder(args.out, made, kept, stamp)
+        os.chmod(made, 0o600)
+        target = args.out + ".zip"
+        os.replace(made, target)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
-    stamp = int(os.environ.get("SOURCE_DATE_EPOCH") or newest)
-    target = zip_folder(args.out, kept, stamp)
+        shutil.rmtree(work, ignore_errors=True)
     say("%s runs %s on Python %s (%.1f MB)" % (
         target, app, ", ".join(versions),
         os.path.getsize(target) / 1e6))

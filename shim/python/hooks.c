@@ -427,12 +427,12 @@ run(const struct app_event *e)
 		Py_RETURN_NONE;
 	case APP_NWORKERS_CHANGED:
 		f = ours(name);
-		return f == NULL ? NULL : PyObject_CallFunction(f, "lkl",
-		    (long)e->server, e->workers, e->before);
+		return f == NULL ? NULL : PyObject_CallFunction(f, "llkl",
+		    (long)e->server, (long)e->parent, e->workers, e->before);
 	case APP_PRE_FORK:
 		f = ours(name);
-		return f == NULL ? NULL : PyObject_CallFunction(f, "kk",
-		    e->age, e->limit);
+		return f == NULL ? NULL : PyObject_CallFunction(f, "lkk",
+		    (long)e->parent, e->age, e->limit);
 	case APP_FORKED:
 		f = ours("forked");
 		return f == NULL ? NULL : PyObject_CallFunction(f, "kl",
@@ -440,8 +440,9 @@ run(const struct app_event *e)
 	case APP_CHILD_EXIT:
 	case APP_GONE:
 		f = ours("child_exit");
-		return f == NULL ? NULL : PyObject_CallFunction(f, "kli",
-		    e->age, (long)e->pid, e->what == APP_CHILD_EXIT);
+		return f == NULL ? NULL : PyObject_CallFunction(f, "lkli",
+		    (long)e->parent, e->age, (long)e->pid,
+		    e->what == APP_CHILD_EXIT);
 	case APP_POST_FORK:
 		if (catch_all() == -1)
 			return NULL;
@@ -457,8 +458,8 @@ run(const struct app_event *e)
 		return f == NULL ? NULL : PyObject_CallFunction(f, "s", name);
 	default:
 		f = ours("of_server");
-		return f == NULL ? NULL : PyObject_CallFunction(f, "slk",
-		    name, (long)e->server, e->workers);
+		return f == NULL ? NULL : PyObject_CallFunction(f, "sllk",
+		    name, (long)e->server, (long)e->parent, e->workers);
 	}
 }
 

@@ -219,10 +219,13 @@ class Server:
         self.LISTENERS = []
         self.worker_age = 0
         self.reexec_pid = 0
-        self.master_pid = int(os.environ.get("GUNICORN_PID") or 0)
-        self.master_name = "Master.2" if self.master_pid else "Master"
+        self.master_pid = 0
         self.systemd = False
         self._workers = 0
+
+    @property
+    def master_name(self):
+        return "Master.2" if self.master_pid else "Master"
 
     @property
     def num_workers(self):
@@ -508,21 +511,22 @@ def own(age, limit, pid):
     return me
 
 
-def of_server(name, pid, workers):
-    server.pid = pid
+def of_server(name, pid, parent, workers):
+    server.pid, server.master_pid = pid, parent
     server._workers = workers
     if name == "nworkers_changed":
         return
     run(name, server)
 
 
-def nworkers_changed(pid, now, before):
-    server.pid = pid
+def nworkers_changed(pid, parent, now, before):
+    server.pid, server.master_pid = pid, parent
     server._workers = now
     run("nworkers_changed", server, now, None if before < 0 else before)
 
 
-def pre_fork(age, limit):
+def pre_fork(parent, age, limit):
+    server.master_pid = parent
     server.worker_age = age
     waiting[age] = Worker(age, limit, server.pid)
     run("pre_fork", server, waiting[age])
@@ -535,7 +539,8 @@ def forked(age, pid):
         server.WORKERS[pid] = worker
 
 
-def child_exit(age, pid, call):
+def child_exit(parent, age, pid, call):
+    server.master_pid = parent
     worker = server.WORKERS.pop(pid, None)
     if worker is None:
         worker = Worker(age, 0, server.pid)
