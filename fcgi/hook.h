@@ -29,7 +29,9 @@ const struct app_kind *hook_interpreter(void);
 /* These settings are in force, and their sockets (NULL: not yet); both stay
  * the caller's. Without settings there are no hooks. */
 void	 hook_settings(const struct settings *, const struct listeners *);
-/* A configuration file that was read is not used after all. */
+/* A configuration file may be read now; if one was, it is not used after
+ * all: the hooks are again what they were at hook_keep(). */
+void	 hook_keep(void);
 void	 hook_revert(void);
 /* Is there anything to be run? */
 bool	 hook_wanted(enum app_hook);

@@ -92,6 +92,7 @@ reload_begin(struct reload *r)
 	if (r->config->reload == NULL)
 		return;
 	r->busy = true;
+	hook_keep();
 	if ((s = r->config->reload(r->config->arg)) == NULL) {
 		hook_revert();
 		return;	/* it has said why */
