@@ -17,6 +17,9 @@
 
 enum { FDS_MAX = 4096 };
 
+const char *const inherit_variables[] = { "GUNICORN_PID", "GUNICORN_FD",
+	"GANGWAY_FD", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", NULL };
+
 /* Those that are quiet still (listener.c) the other one opens by itself. */
 static int
 write_numbers(FILE *f, const struct listener *l, const char *first)
@@ -162,11 +165,11 @@ take_listener(struct inherit *in, const char *s)
 	free(fds);
 }
 
+/* What cannot be used is closed: a connection that waits there is for those
+ * who can. */
 static void
 take_handoff(struct inherit *in, const char *s)
 {
-/* What cannot be used is closed: a connection that waits there is for those
- * who can. */
 	size_t i, len = strcspn(s, " ");
 	bool ours = len == strlen(HANDOFF_FORM) &&
 	    strncmp(s, HANDOFF_FORM, len) == 0;

@@ -123,19 +123,24 @@ restart_done(struct restart *r)
 
 /* --- the child */
 
+static bool
+is_named(const char *var, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(var, name, n) == 0 && var[n] == '=';
+}
+
 /* Variables that say something else to the successor. */
 static bool
 replaced(const char *var)
 {
-	static const char *const names[] = { "GUNICORN_PID=", "GUNICORN_FD=",
-		"GANGWAY_FD=", "LISTEN_PID=", "LISTEN_FDS=",
-		"LISTEN_FDNAMES=", "WATCHDOG_PID=" };
-	size_t i;
+	const char *const *name;
 
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strncmp(var, names[i], strlen(names[i])) == 0)
+	for (name = inherit_variables; *name != NULL; name++)
+		if (is_named(var, *name))
 			return true;
-	return false;
+	return is_named(var, "WATCHDOG_PID");
 }
 
 static char **
