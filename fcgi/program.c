@@ -14,6 +14,7 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/board.h"
+#include "fcgi/cwd.h"
 #include "fcgi/hook.h"
 #include "fcgi/host.h"
 #include "fcgi/inherit.h"
@@ -661,7 +662,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	if (!p.inside)
 		kind_enter_venv();
 	p.first_environ = copy_environ();
-	p.first_cwd = getcwd(NULL, 0);
+	p.first_cwd = cwd_name();
 	if (p.first_environ == NULL || p.first_cwd == NULL)
 		(void)fail("the working directory", strerror(errno));
 	else

@@ -15,6 +15,7 @@
 
 #include "fcgi/app.h"
 #include "fcgi/crew.h"
+#include "fcgi/cwd.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
 #include "fcgi/inherit.h"
@@ -44,7 +45,7 @@ own_name(const char *name)
 		return NULL;
 	if (*name == '/')
 		return strdup(name);
-	if ((dir = getcwd(NULL, 0)) == NULL)
+	if ((dir = cwd_name()) == NULL)
 		return NULL;
 	if (asprintf(&whole, "%s/%s", dir, name) == -1)
 		whole = NULL;

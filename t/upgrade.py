@@ -191,6 +191,41 @@ def forms():
         once_more("a script of a virtual environment", s, venv)
 
 
+def moved_link():
+    """Started in a folder that is a link, which then leads elsewhere."""
+    where = os.path.realpath(tmpdir())
+    os.chmod(where, 0o755)
+    link = where + "/current"
+    for name in "old", "new":
+        os.mkdir(where + "/" + name)
+        write(where + "/" + name + "/app.py", APP)
+    os.symlink("old", link)
+    with Manager(folder=link, env={"PWD": link}) as s:
+        os.unlink(link)
+        os.symlink("new", link)
+        new = s.upgrade()
+        is_(os.readlink("/proc/%d/cwd" % new), where + "/new",
+            "a link as folder: the new one is where it leads now")
+        s.leave(0)
+        s.promoted()
+        os.unlink(link)
+        os.symlink("old", link)
+        os.kill(new, signal.SIGHUP)
+        ok(wait_for(lambda: os.readlink("/proc/%d/cwd" % new)
+                    == where + "/old", PATIENCE),
+           "a link as folder: a reload follows it too")
+        s.finish("a link as folder")
+    os.unlink(link)
+    os.symlink("old", link)
+    with Manager(folder=link, env={"PWD": where + "/new"}) as s:
+        new = s.upgrade()
+        is_(os.readlink("/proc/%d/cwd" % new), where + "/old",
+            "a PWD of another folder is not believed")
+        s.leave(0)
+        s.promoted()
+        s.finish("a PWD of another folder")
+
+
 def title(pid):
     return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0]
 
@@ -650,7 +685,7 @@ def patience():
                     os.kill(s.pid, signal.SIGQUIT)
 
 
-GROUPS = (forms, names, lost_program, many_sockets, files, strangers, descriptors,
+GROUPS = (forms, moved_link, names, lost_program, many_sockets, files, strangers, descriptors,
           notices, activation, process_one, other_user, nobody_left,
           patience)
 
