@@ -21,7 +21,6 @@
 #include "fcgi/kind.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
-#include "fcgi/logfile.h"
 #include "fcgi/manager.h"
 #include "fcgi/pidfile.h"
 #include "fcgi/program.h"
@@ -227,19 +226,6 @@ ready(void *arg)
 	return board_ready(p->board);
 }
 
-/* As gunicorn does: workers open the logs again (USR1) under their user. */
-static void
-give_logs(const struct settings *s)
-{
-	char *why = NULL;
-	uid_t uid;
-	gid_t gid;
-
-	if (rights_find(s, &uid, &gid, &why) == 0)
-		logfile_owner(uid, gid);
-	free(why);	/* the worker says so */
-}
-
 static struct settings *
 reload(void *arg)
 {
@@ -257,7 +243,6 @@ reload(void *arg)
 		log_warning("%s", next.notes[i]);
 	load_result_done(&p->load);
 	p->load = next;
-	give_logs(next.settings);
 	return settings_copy(next.settings);	/* the manager's own */
 }
 
@@ -268,7 +253,7 @@ open_logs(struct program *p)
 	const char *error = settings_string(s, SET_errorlog),
 	    *access = settings_string(s, SET_accesslog);
 
-	give_logs(s);
+	spawn_logs_owner(s);
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output)) == -1)
 		return fail_setting(s, SET_errorlog);

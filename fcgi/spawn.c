@@ -17,6 +17,7 @@
 #include "fcgi/hook.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
+#include "fcgi/logfile.h"
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/spawn.h"
@@ -30,11 +31,25 @@ same_text(const struct settings *a, const struct settings *b, enum setting id)
 	return s == t || (s != NULL && t != NULL && strcmp(s, t) == 0);
 }
 
+/* As gunicorn does: workers open the logs again (USR1) under their user. */
+void
+spawn_logs_owner(const struct settings *s)
+{
+	char *why = NULL;
+	uid_t uid;
+	gid_t gid;
+
+	if (rights_find(s, &uid, &gid, &why) == 0)
+		logfile_owner(uid, gid);
+	free(why);	/* the worker says so */
+}
+
 void
 spawn_logs(const struct settings *before, const struct settings *now)
 {
 	const char *path;
 
+	spawn_logs_owner(now);
 	if (!same_text(before, now, SET_errorlog) ||
 	    !same_text(before, now, SET_loglevel) ||
 	    settings_bool(before, SET_capture_output) !=

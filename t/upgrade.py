@@ -587,7 +587,7 @@ def process_one():
 
 def other_user():
     if os.getuid() != 0:
-        skip("another user: needs root", 6)
+        skip("another user: needs root", 11)
         return
     log = tmpdir() + "/log"
     os.chmod(os.path.dirname(log), 0o777)
@@ -618,6 +618,33 @@ def other_user():
                         == ["65534"] * 4, PATIENCE),
            "another user: after HUP too")
     with Manager("-u", "no-such-user", wait=False) as s:
+    folder = tmpdir()
+    os.chmod(folder, 0o755)
+    log = folder + "/log"
+    ini = ("[gangway]\nworkers = 1\nuser = %s\nerrorlog = " + log + "\n")
+    with Manager(ini=ini % "nobody", folder=folder) as s:
+        write(folder + "/gangway.ini", ini % "daemon")
+        write(folder + "/app.py", "raise ValueError('planned')\n")
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: "Reload abandoned" in read(log), PATIENCE),
+           "another user: a reload that fails", read(log))
+        os.rename(log, log + ".1")
+        s.send_signal(signal.SIGUSR1)
+        ok(wait_for(lambda: os.path.exists(log) and
+                    os.stat(log).st_uid != 0, PATIENCE),
+           "another user: a new log", read(log))
+        is_(os.stat(log).st_uid, 65534,
+            "another user: it is the one's in force")
+        write(folder + "/app.py", APP)
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: s.crew() and all(
+            status(p, "Uid") == ["1"] * 4 for p in s.crew()), PATIENCE),
+           "another user: a reload changes it")
+        os.rename(log, log + ".2")
+        s.send_signal(signal.SIGUSR1)
+        ok(wait_for(lambda: os.path.exists(log) and
+                    os.stat(log).st_uid == 1, PATIENCE),
+           "another user: and whose the next log is")
         is_(s.wait(PATIENCE), 1, "a user that is not there")
     folder = tmpdir()
     os.chmod(folder, 0o777)
