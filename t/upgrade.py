@@ -227,7 +227,8 @@ def moved_link():
 
 
 def title(pid):
-    return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0]
+    # setproctitle() adds a blank to a title as long as the program's name.
+    return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0].rstrip()
 
 
 def names():
@@ -617,7 +618,6 @@ def other_user():
            and wait_for(lambda: status(s.crew()[0], "Uid")
                         == ["65534"] * 4, PATIENCE),
            "another user: after HUP too")
-    with Manager("-u", "no-such-user", wait=False) as s:
     folder = tmpdir()
     os.chmod(folder, 0o755)
     log = folder + "/log"
@@ -645,6 +645,7 @@ def other_user():
         ok(wait_for(lambda: os.path.exists(log) and
                     os.stat(log).st_uid == 1, PATIENCE),
            "another user: and whose the next log is")
+    with Manager("-u", "no-such-user", wait=False) as s:
         is_(s.wait(PATIENCE), 1, "a user that is not there")
     folder = tmpdir()
     os.chmod(folder, 0o777)
