@@ -95,7 +95,8 @@ struct crew {
 	uint64_t	 grace_ms, timeout_ms;
 	uint64_t	 ticked, amnesty;
 	sigset_t	*mask;		/* signals as they were before us */
-	int		 bell;		/* not the worker's business */
+	/* As the board had them before a worker could write there. */
+	int		 bell[2], handoff[2];
 	bool		 ever_ready;
 	bool		 shared;	/* with another manager: socket files
 					   stay, no sockets are added */

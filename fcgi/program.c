@@ -387,6 +387,7 @@ run_alone(struct program *p)
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
+	memcpy(w.handoff, board->handoff, sizeof(w.handoff));
 	if (!p->inside)		/* its ps line is the interpreter's */
 		spawn_title(w.settings, "worker", "");
 	status = worker_run(&w);

@@ -141,7 +141,7 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w,
 {
 	rights_tie(w->manager, SIGKILL);
 	signals_reset(c->mask);
-	close(c->bell);
+	close(c->bell[0]);	/* not the worker's business */
 	if (c->config->leash > 0)
 		close(c->config->leash);
 	generation_alone(c->all, g);
@@ -162,6 +162,7 @@ spawn_worker(const struct crew *c, struct generation *g, size_t place,
 		.settings = g->settings, .hosting = c->config->hosting,
 		.listeners = g->listeners,
 		.board = c->board, .place = place, .slot = slot,
+		.handoff = { c->handoff[0], c->handoff[1] },
 		.manager = getpid(), .kind = c->config->kind,
 		.config = c->config->config, .loaded = c->config->loaded,
 		.started = c->config->started,

@@ -204,7 +204,7 @@ upgrade_begin(struct upgrade *u, const struct crew *c)
 {
 	const struct app_kind *kind = interpreter(c);
 	struct inherit in = { .listeners = c->current->listeners,
-	    .handoff = { c->board->handoff[0], c->board->handoff[1] } };
+	    .handoff = { c->handoff[0], c->handoff[1] } };
 	int word[2], saved;
 	pid_t pid;
 
