@@ -200,7 +200,9 @@ def moved_link():
         os.mkdir(where + "/" + name)
         write(where + "/" + name + "/app.py", APP)
     os.symlink("old", link)
-    with Manager(folder=link, env={"PWD": link}) as s:
+    with Manager("-p", where + "/pid", folder=link,
+                 env={"PWD": link}) as s:
+        s.pidfile = where + "/pid"
         os.unlink(link)
         os.symlink("new", link)
         new = s.upgrade()
@@ -210,6 +212,14 @@ def moved_link():
         s.promoted()
         os.unlink(link)
         os.symlink("old", link)
+        write(where + "/old/app.py", "import os; os._exit(9)\n")
+        os.kill(new, signal.SIGHUP)
+        ok(wait_for(lambda: "Reload abandoned" in s.log(), PATIENCE)
+           and wait_for(lambda: os.readlink("/proc/%d/cwd" % new)
+                        == where + "/new", PATIENCE),
+           "a link as folder: a reload that fails goes back",
+           os.readlink("/proc/%d/cwd" % new))
+        write(where + "/old/app.py", APP)
         os.kill(new, signal.SIGHUP)
         ok(wait_for(lambda: os.readlink("/proc/%d/cwd" % new)
                     == where + "/old", PATIENCE),
