@@ -85,7 +85,8 @@ enum app_hook {
 	APP_CHILD_EXIT, APP_WORKER_EXIT, APP_NWORKERS_CHANGED, APP_ON_EXIT,
 	APP_HOOKS,
 	APP_SETTINGS = APP_HOOKS,	/* others are in force */
-	APP_REVERT,	/* the file read last is not: the one before is */
+	APP_KEEP,	/* so are the hooks of the file read last */
+	APP_REVERT,	/* the file read since then is not: those are */
 	APP_FORKED,	/* the worker that pre_fork was about is there */
 	APP_GONE	/* it ended, and child_exit is not to be called */
 };

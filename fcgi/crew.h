@@ -103,8 +103,9 @@ struct crew {
 	uint64_t	 recycle_ms;	/* least pause between recycles */
 	uint64_t	 recycled;	/* the last of them, 0: none */
 	sigset_t	*mask;		/* signals as they were before us */
-	int		 bell;		/* not the worker's business */
-	struct ctl	*ctl;		/* nor is this */
+	/* As the board had them before a worker could write there. */
+	int		 bell[2], handoff[2];
+	struct ctl	*ctl;		/* not the worker's business */
 	bool		 ever_ready;
 	bool		 shared;	/* with another manager: socket files
 					   stay, no sockets are added */

@@ -152,13 +152,25 @@ hook_parent(pid_t pid)
 	h.parent = pid;
 }
 
-void
-hook_revert(void)
+static void
+tell_python(enum app_hook what)
 {
-	struct app_event e = { .what = APP_REVERT };
+	struct app_event e = { .what = what };
 
 	if (h.python != NULL)
 		(void)python(&e);
+}
+
+void
+hook_keep(void)
+{
+	tell_python(APP_KEEP);
+}
+
+void
+hook_revert(void)
+{
+	tell_python(APP_REVERT);
 }
 
 bool

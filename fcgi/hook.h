@@ -31,7 +31,9 @@ const struct app_kind *hook_interpreter(void);
 void	 hook_settings(const struct settings *, const struct listeners *);
 /* The manager whose place this one is to take; 0: nobody's, or it has it. */
 void	 hook_parent(pid_t);
-/* A configuration file that was read is not used after all. */
+/* A configuration file may be read now; if one was, it is not used after
+ * all: the hooks are again what they were at hook_keep(). */
+void	 hook_keep(void);
 void	 hook_revert(void);
 /* Is there anything to be run? */
 bool	 hook_wanted(enum app_hook);

@@ -193,6 +193,8 @@ take_handed(struct host *h)
 void
 host_detect(struct host *h)
 {
+	const char *const *name;
+
 	memset(h, 0, sizeof(*h));
 	fill_standard();
 	if (take_inherited(h))
@@ -208,12 +210,8 @@ host_detect(struct host *h)
 	else
 		take_handed(h);
 	/* Passenger's and CGI's stay: they are read by those who serve them. */
-	(void)unsetenv("LISTEN_PID");
-	(void)unsetenv("LISTEN_FDS");
-	(void)unsetenv("LISTEN_FDNAMES");
-	(void)unsetenv("GUNICORN_FD");
-	(void)unsetenv("GUNICORN_PID");
-	(void)unsetenv("GANGWAY_FD");
+	for (name = inherit_variables; *name != NULL; name++)
+		(void)unsetenv(*name);
 }
 
 /* What is missing for this host to be true; NULL: nothing. */

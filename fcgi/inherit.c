@@ -17,6 +17,9 @@
 
 enum { FDS_MAX = 4096 };
 
+const char *const inherit_variables[] = { "GUNICORN_PID", "GUNICORN_FD",
+	"GANGWAY_FD", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", NULL };
+
 /* Those that are quiet still (listener.c) the other one opens by itself. */
 static int
 write_numbers(FILE *f, const struct listener *l, const char *first)
@@ -127,13 +130,13 @@ read_numbers(const char **s, int *v, size_t max)
 }
 
 static bool
-is_socket(int fd, int option, int want)
+is_handoff(int fd)
 {
 	socklen_t len = sizeof(int);
-	int value = 0;
+	int type = 0;
 
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 &&
-	    value == want;
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	    type == SOCK_SEQPACKET;
 }
 
 static void
@@ -153,7 +156,7 @@ take_listener(struct inherit *in, const char *s)
 		return;
 	n = read_numbers(&s, fds, FDS_MAX);
 	address = *s == ' ' && s[1] != '\0' ? s + 1 : NULL;
-	for (i = 0; i < n && is_socket(fds[i], SO_ACCEPTCONN, 1);)
+	for (i = 0; i < n && listener_listens(fds[i]);)
 		i++;
 	if (i == n && n > 0)
 		(void)listeners_take(in->listeners, address, protocol, fds, n,
@@ -162,23 +165,28 @@ take_listener(struct inherit *in, const char *s)
 	free(fds);
 }
 
+/* What cannot be used is closed: a connection that waits there is for those
+ * who can. */
 static void
 take_handoff(struct inherit *in, const char *s)
 {
-	size_t n = strlen(HANDOFF_FORM);
+	size_t i, len = strcspn(s, " ");
+	bool ours = len == strlen(HANDOFF_FORM) &&
+	    strncmp(s, HANDOFF_FORM, len) == 0;
 	int fds[2];
-	size_t i;
 
-	if (strncmp(s, HANDOFF_FORM " ", n + 1) != 0)
-		return;
-	s += n + 1;
-	if (read_numbers(&s, fds, 2) != 2)
+	s += len;
+	if (*s == ' ')
+		s++;
+	inherit_alone(in);
+	if (read_numbers(&s, fds, 2) != 2 || fds[0] == fds[1])
 		return;
 	for (i = 0; i < 2; i++)
-		if (!is_socket(fds[i], SO_TYPE, SOCK_SEQPACKET) ||
-		    fcntl(fds[i], F_SETFD, FD_CLOEXEC) == -1)
-			return;
-	memcpy(in->handoff, fds, sizeof(fds));
+		if (is_handoff(fds[i]) &&
+		    fcntl(fds[i], F_SETFD, FD_CLOEXEC) == 0)
+			in->handoff[i] = fds[i];
+	if (!ours || in->handoff[0] == -1 || in->handoff[1] == -1)
+		inherit_alone(in);
 }
 
 static void

@@ -18,6 +18,10 @@ struct inherit {
 	struct listeners *listeners;
 };
 
+/* The variables that say which sockets a process was given, up to NULL; they
+ * are for that process only. */
+extern const char *const inherit_variables[];
+
 /* As text, to be freed; NULL: no memory. */
 char	*inherit_text(const struct inherit *);
 /* The numbers of the listening sockets as GUNICORN_FD has them. */

@@ -607,6 +607,7 @@ retrace(struct listener *l, const char *text, char **why)
 {
 	struct address ad;
 	struct stat st;
+	int rc = 0;
 
 	if ((l->address = strdup(text)) == NULL)
 		return refuse(why, "no memory");
@@ -615,12 +616,13 @@ retrace(struct listener *l, const char *text, char **why)
 	l->inherited = ad.kind == ADDRESS_FD;
 	if (ad.kind == ADDRESS_UNIX && lstat(ad.path, &st) == 0 &&
 	    S_ISSOCK(st.st_mode)) {
-		l->path = strdup(ad.path);
+		if ((l->path = strdup(ad.path)) == NULL)
+			rc = refuse(why, "no memory");
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
 	}
 	address_done(&ad);
-	return 0;
+	return rc;
 }
 
 int

@@ -479,7 +479,7 @@ static void
 wait_for_news(struct manager *m)
 {
 	struct pollfd pfd[2 + CTL_FDS] = {
-		{ .fd = m->crew.bell, .events = POLLIN },
+		{ .fd = m->crew.bell[0], .events = POLLIN },
 		{ .fd = m->leash > 0 ? m->leash : -1, .events = POLLIN },
 	};
 	struct timespec ts, *timeout = NULL;
@@ -501,7 +501,7 @@ wait_for_news(struct manager *m)
 		leash_read(m);
 	/* Bounded: a worker that rings all the time must not hold us. */
 	for (i = 0; i < DRAIN_MAX &&
-	    read(m->crew.bell, buf, sizeof(buf)) == sizeof(buf); i++)
+	    read(m->crew.bell[0], buf, sizeof(buf)) == sizeof(buf); i++)
 		;
 }
 
@@ -583,7 +583,9 @@ manager_start(struct manager *m, struct manager_config *config)
 		log_critical("cannot start: %s", strerror(errno));
 		return -1;
 	}
-	m->crew.bell = m->crew.board->bell[0];
+	memcpy(m->crew.bell, m->crew.board->bell, sizeof(m->crew.bell));
+	memcpy(m->crew.handoff, m->crew.board->handoff,
+	    sizeof(m->crew.handoff));
 	return 0;
 }
 
@@ -595,10 +597,11 @@ manager_done(struct manager *m)
 	while (c->all != NULL)
 		generation_drop(&c->all, c->all, m->config->settings,
 		    !c->shared);
-	if (c->board != NULL) {
-		/* Workers could write there; this is what it was. */
+	/* Workers could write there; this is what it was. */
+	if (c->board != NULL && c->places > 0) {
 		c->board->places = c->places;
-		c->board->bell[0] = c->bell;
+		memcpy(c->board->bell, c->bell, sizeof(c->bell));
+		memcpy(c->board->handoff, c->handoff, sizeof(c->handoff));
 	}
 	scoreboard_free(c->board);
 	crew_done(c);
@@ -625,7 +628,7 @@ manager_run(struct manager_config *config)
 	if (config->notify)
 		notify_open();
 	m.crew.mask = signals_mask();
-	signals_take(m.crew.board->bell[1]);
+	signals_take(m.crew.bell[1]);
 	hook_mask(m.crew.mask);
 	spawn_greeting(&m.crew);
 	settings_apply(&m);

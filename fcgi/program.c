@@ -14,13 +14,13 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/board.h"
+#include "fcgi/cwd.h"
 #include "fcgi/hook.h"
 #include "fcgi/host.h"
 #include "fcgi/inherit.h"
 #include "fcgi/kind.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
-#include "fcgi/logfile.h"
 #include "fcgi/manager.h"
 #include "fcgi/pidfile.h"
 #include "fcgi/program.h"
@@ -226,19 +226,6 @@ ready(void *arg)
 	return board_ready(p->board);
 }
 
-/* As gunicorn does: workers open the logs again (USR1) under their user. */
-static void
-give_logs(const struct settings *s)
-{
-	char *why = NULL;
-	uid_t uid;
-	gid_t gid;
-
-	if (rights_find(s, &uid, &gid, &why) == 0)
-		logfile_owner(uid, gid);
-	free(why);	/* the worker says so */
-}
-
 static struct settings *
 reload(void *arg)
 {
@@ -256,7 +243,6 @@ reload(void *arg)
 		log_warning("%s", next.notes[i]);
 	load_result_done(&p->load);
 	p->load = next;
-	give_logs(next.settings);
 	return settings_copy(next.settings);	/* the manager's own */
 }
 
@@ -267,7 +253,7 @@ open_logs(struct program *p)
 	const char *error = settings_string(s, SET_errorlog),
 	    *access = settings_string(s, SET_accesslog);
 
-	give_logs(s);
+	spawn_logs_owner(s);
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output)) == -1)
 		return fail_setting(s, SET_errorlog);
@@ -401,6 +387,7 @@ run_alone(struct program *p)
 	}
 	atomic_store(&board->slots, 1);
 	w.board = board;
+	memcpy(w.handoff, board->handoff, sizeof(w.handoff));
 	if (!p->inside)		/* its ps line is the interpreter's */
 		spawn_title(w.settings, "worker", "");
 	status = worker_run(&w);
@@ -663,7 +650,7 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	if (!p.inside)
 		kind_enter_venv();
 	p.first_environ = copy_environ();
-	p.first_cwd = getcwd(NULL, 0);
+	p.first_cwd = cwd_name();
 	if (p.first_environ == NULL || p.first_cwd == NULL)
 		(void)fail("the working directory", strerror(errno));
 	else

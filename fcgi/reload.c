@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/settings.h"
 #include "fcgi/access.h"
@@ -14,6 +15,17 @@
 #include "fcgi/reload.h"
 #include "fcgi/slot.h"
 #include "fcgi/spawn.h"
+
+/* What reading the settings has changed in this process. */
+static void
+undo(struct reload *r)
+{
+	hook_revert();
+	if (r->folder != NULL)
+		(void)!chdir(r->folder);	/* best effort */
+	free(r->folder);
+	r->folder = NULL;
+}
 
 void
 reload_abandon(struct reload *r, const char *why)
@@ -32,7 +44,7 @@ reload_abandon(struct reload *r, const char *why)
 		proc_leave(c, &c->procs[r->probe], SIGTERM);
 	}
 	r->probe = SLOT_NONE;
-	hook_revert();
+	undo(r);
 	hook_settings(c->current->settings, c->current->listeners);
 	hook_workers(c->wanted, false);
 	generation_drop(&c->all, r->trial, NULL, !c->shared);
@@ -48,6 +60,8 @@ commit(struct reload *r)
 	c->current = r->trial;
 	r->trial = NULL;
 	r->probe = SLOT_NONE;
+	free(r->folder);
+	r->folder = NULL;
 	r->config->settings = c->current->settings;
 	spawn_logs(before, c->current->settings);
 	r->applied(r->arg);
@@ -92,8 +106,10 @@ reload_begin(struct reload *r)
 	if (r->config->reload == NULL)
 		return;
 	r->busy = true;
+	hook_keep();
+	r->folder = getcwd(NULL, 0);
 	if ((s = r->config->reload(r->config->arg)) == NULL) {
-		hook_revert();
+		undo(r);
 		return;	/* it has said why */
 	}
 	if (settings_bool(s, SET_reuse_port) !=
@@ -105,7 +121,7 @@ reload_begin(struct reload *r)
 		log_error("Reload abandoned: %s", why != NULL ? why :
 		    "no memory");
 		free(why);
-		hook_revert();
+		undo(r);
 		return;
 	}
 	hook_settings(s, r->trial->listeners);

@@ -19,6 +19,7 @@ struct reload {
 	void		*arg;
 	struct generation *trial;	/* not sure yet, or NULL */
 	size_t		 probe;		/* place of its first worker */
+	char		*folder;	/* where we were before, or NULL */
 	bool		 busy;		/* begun and not at its end */
 };
 

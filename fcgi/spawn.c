@@ -18,6 +18,7 @@
 #include "fcgi/hook.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
+#include "fcgi/logfile.h"
 #include "fcgi/rights.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/spawn.h"
@@ -31,11 +32,25 @@ same_text(const struct settings *a, const struct settings *b, enum setting id)
 	return s == t || (s != NULL && t != NULL && strcmp(s, t) == 0);
 }
 
+/* As gunicorn does: workers open the logs again (USR1) under their user. */
+void
+spawn_logs_owner(const struct settings *s)
+{
+	char *why = NULL;
+	uid_t uid;
+	gid_t gid;
+
+	if (rights_find(s, &uid, &gid, &why) == 0)
+		logfile_owner(uid, gid);
+	free(why);	/* the worker says so */
+}
+
 void
 spawn_logs(const struct settings *before, const struct settings *now)
 {
 	const char *path;
 
+	spawn_logs_owner(now);
 	if (!same_text(before, now, SET_errorlog) ||
 	    !same_text(before, now, SET_loglevel) ||
 	    settings_bool(before, SET_capture_output) !=
@@ -127,7 +142,7 @@ child_main(const struct crew *c, struct generation *g, const struct worker *w,
 {
 	rights_tie(w->manager, SIGKILL);
 	signals_reset(c->mask);
-	close(c->bell);
+	close(c->bell[0]);	/* not the worker's business */
 	ctl_forget(c->ctl);
 	if (c->config->leash > 0)
 		close(c->config->leash);
@@ -149,6 +164,7 @@ spawn_worker(const struct crew *c, struct generation *g, size_t place,
 		.settings = g->settings, .hosting = c->config->hosting,
 		.listeners = g->listeners,
 		.board = c->board, .place = place, .slot = slot,
+		.handoff = { c->handoff[0], c->handoff[1] },
 		.manager = getpid(), .kind = c->config->kind,
 		.config = c->config->config, .loaded = c->config->loaded,
 		.started = c->config->started,

@@ -16,8 +16,10 @@ pid_t	 spawn_worker(const struct crew *, struct generation *, size_t place,
 	    size_t slot);
 /* max_requests with its jitter drawn, 0: no limit. */
 unsigned long spawn_limit(const struct settings *);
-/* Open the logs again where the settings of the two differ; failures are
- * logged in the old ones. */
+/* Log files opened from now on are for the user of these settings. */
+void	 spawn_logs_owner(const struct settings *);
+/* That, and open the logs again where the settings of the two differ;
+ * failures are logged in the old ones. */
 void	 spawn_logs(const struct settings *before, const struct settings *now);
 /* The first lines of a start: who we are, where we listen. */
 void	 spawn_greeting(const struct crew *);

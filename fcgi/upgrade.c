@@ -15,6 +15,7 @@
 
 #include "fcgi/app.h"
 #include "fcgi/crew.h"
+#include "fcgi/cwd.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
 #include "fcgi/inherit.h"
@@ -44,7 +45,7 @@ own_name(const char *name)
 		return NULL;
 	if (*name == '/')
 		return strdup(name);
-	if ((dir = getcwd(NULL, 0)) == NULL)
+	if ((dir = cwd_name()) == NULL)
 		return NULL;
 	if (asprintf(&whole, "%s/%s", dir, name) == -1)
 		whole = NULL;
@@ -123,19 +124,24 @@ restart_done(struct restart *r)
 
 /* --- the child */
 
+static bool
+is_named(const char *var, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(var, name, n) == 0 && var[n] == '=';
+}
+
 /* Variables that say something else to the successor. */
 static bool
 replaced(const char *var)
 {
-	static const char *const names[] = { "GUNICORN_PID=", "GUNICORN_FD=",
-		"GANGWAY_FD=", "LISTEN_PID=", "LISTEN_FDS=",
-		"LISTEN_FDNAMES=", "WATCHDOG_PID=" };
-	size_t i;
+	const char *const *name;
 
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strncmp(var, names[i], strlen(names[i])) == 0)
+	for (name = inherit_variables; *name != NULL; name++)
+		if (is_named(var, *name))
 			return true;
-	return false;
+	return is_named(var, "WATCHDOG_PID");
 }
 
 static char **
@@ -198,7 +204,7 @@ upgrade_begin(struct upgrade *u, const struct crew *c)
 {
 	const struct app_kind *kind = interpreter(c);
 	struct inherit in = { .listeners = c->current->listeners,
-	    .handoff = { c->board->handoff[0], c->board->handoff[1] } };
+	    .handoff = { c->handoff[0], c->handoff[1] } };
 	int word[2], saved;
 	pid_t pid;
 

@@ -194,7 +194,7 @@ leave(struct serving *s, uint64_t now)
 		acceptors_close(&s->net);
 		handoff_stop(&s->net);
 		s->net.leaving = true;
-		s->net.handoff = board->handoff[0];
+		s->net.handoff = s->w->handoff[0];
 	}
 	if (stop && !atomic_load(&s->net.closing)) {
 		atomic_store(&s->net.closing, true);
@@ -447,7 +447,7 @@ open_net(struct serving *s)
 	if (loop_open(net) == -1 ||
 	    acceptors_open(net, s->w->board, s->w->slot,
 	    hosting_shares(s->w->hosting)) == -1 ||
-	    handoff_open(net, s->w->board->handoff[1]) == -1) {
+	    handoff_open(net, s->w->handoff[1]) == -1) {
 		log_error("Cannot set up the worker's event loop: %s",
 		    strerror(errno));
 		return -1;

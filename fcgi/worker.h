@@ -23,6 +23,7 @@ struct worker {
 	const struct hosting	*hosting;	/* NULL: none */
 	const struct listeners	*listeners;
 	struct scoreboard	*board;
+	int			 handoff[2];	/* the board's at its start */
 	size_t			 place;		/* ours on the board */
 	size_t			 slot;
 	pid_t			 manager;	/* 0: nobody manages us */

@@ -590,6 +590,17 @@ def test_reload():
         ok(wait_for(lambda: "exit 2 22" in s.log()[at:], 10 * SLOWER),
            "a good reload changes both")
         at = len(s.log())
+        os.unlink(s.site + "/gunicorn.conf.py")
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: "Not reloaded" in s.log()[at:], 10 * SLOWER),
+           "a file that has gone")
+        os.kill(s.workers()[0], signal.SIGTERM)
+        ok(wait_for(lambda: "exit 2 22" in s.log()[at:], 10 * SLOWER)
+           and "exit 1" not in s.log()[at:],
+           "what a good reload brought stays", s.log()[at:])
+        ok(wait_for(lambda: answers(s.address[1]), 20 * SLOWER),
+           "a worker is there once more")
+        at = len(s.log())
         write(s.site + "/gunicorn.conf.py", "workers = 1\n")
         s.send_signal(signal.SIGHUP)
         ok(wait_for(lambda: "Worker exiting" in s.log()[at:], 10 * SLOWER),

@@ -236,10 +236,13 @@ refuses(struct host *h, const char *name, const char *reason)
 	enum host_kind kind = h->kind;
 	size_t nfds = h->nfds;
 	char *why = NULL;
+	bool so;
 
-	return host_override(h, name, &why) == -1 && why != NULL &&
+	so = host_override(h, name, &why) == -1 && why != NULL &&
 	    strstr(why, reason) != NULL && h->kind == kind &&
 	    h->nfds == nfds;
+	free(why);
+	return so;
 }
 
 /* From a manager of ours: which sockets are one listener's, and all that. */
@@ -248,7 +251,7 @@ inherited(void)
 {
 	int a = listening_socket(), b = listening_socket(), file, told[2];
 	char text[512];
-	struct host h;
+	static struct host h;	/* reachable at the end: no leak */
 	struct listener *v;
 	size_t n;
 
@@ -276,6 +279,47 @@ inherited(void)
 	    strcmp(v[0].address, "127.0.0.1:80") == 0 && ready(a) &&
 	    v[1].nfds == 1 && v[1].protocol == PROTOCOL_FASTCGI &&
 	    v[1].address == NULL;
+}
+
+/* Sockets for connections on their way, of this version or another. */
+static bool
+inherits_handoff(const char *form, bool kept)
+{
+	int a = listening_socket(), way[2], none;
+	char text[256];
+	static struct host h;	/* reachable at the end: no leak */
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, way) == -1)
+		return false;
+	none = open("/dev/null", O_RDONLY);
+	(void)snprintf(text, sizeof(text), "handoff 0 %d\nhandoff %s %d,%d\n"
+	    "listen http %d 127.0.0.1:80\n", none, form, way[0], way[1], a);
+	(void)setenv("GANGWAY_FD", text, 1);
+	(void)setenv("GUNICORN_PID", "77", 1);
+	host_detect(&h);
+	if (h.inherit == NULL || fcntl(none, F_GETFD) == -1)
+		return false;
+	if (!kept)
+		return h.inherit->handoff[0] == -1 &&
+		    h.inherit->handoff[1] == -1 &&
+		    fcntl(way[0], F_GETFD) == -1 &&
+		    fcntl(way[1], F_GETFD) == -1;
+	return h.inherit->handoff[0] == way[0] &&
+	    h.inherit->handoff[1] == way[1] &&
+	    fcntl(way[0], F_GETFD) == FD_CLOEXEC &&
+	    fcntl(way[1], F_GETFD) == FD_CLOEXEC;
+}
+
+static bool
+inherited_handoff(void)
+{
+	return inherits_handoff(PACKAGE_VERSION, true);
+}
+
+static bool
+inherited_handoff_of_another(void)
+{
+	return inherits_handoff(PACKAGE_VERSION ".1", false);
 }
 
 static bool
@@ -353,6 +397,9 @@ static const struct {
 	{ "no FIFO: standalone",		no_passenger },
 	{ "GUNICORN_FD: what listens of it",	handed },
 	{ "GANGWAY_FD: a manager's place",	inherited },
+	{ "GANGWAY_FD: a handoff is kept",	inherited_handoff },
+	{ "GANGWAY_FD: another version's is closed",
+	    inherited_handoff_of_another },
 	{ "GANGWAY_FD: nothing of it is there",	inherited_nothing },
 	{ "override: only with what is needed",	override_nothing },
 	{ "override: a socket on 0",		override_socket_on_0 },

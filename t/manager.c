@@ -28,6 +28,7 @@
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
 #include "fcgi/scoreboard.h"
+#include "fcgi/upgrade.h"
 #include "fcgi/worker.h"
 #include "t/tap.h"
 
@@ -127,6 +128,10 @@ obey(const struct worker *w, struct place *p, int fd, char c)
 	case 'd':
 		deaf = true;
 		break;
+	case 'l':
+		w->board->handoff[0] = w->board->handoff[1] = 0;
+		w->board->bell[0] = w->board->bell[1] = 0;
+		return;
 	case 'r':
 		atomic_store(&p->wants, WANT_RETIRE);
 		break;
@@ -249,8 +254,15 @@ run(struct settings *s, struct listeners *ls)
 		.settings = s, .listeners = ls, .config = &app_config,
 		.reload = reread, .arg = first,
 	};
+	char script[] = "echo \"$GANGWAY_FD\" >draft && "
+	    "mv draft handed", shell[] = "sh", option[] = "-c",
+	    program[] = "/bin/sh";
+	char *sh[] = { shell, option, script, NULL }, *nothing[] = { NULL };
+	const struct restart again = { .program = program, .argv = sh,
+	    .environ = nothing, .cwd = dir };
 	int rc;
 
+	c.restart = &again;
 	(void)log_open(in_dir("log"), "debug", false);
 	if (hosted != ALONE) {
 		close(leash[1]);
@@ -747,6 +759,29 @@ test_host(void)
 	hosted = ALONE;
 }
 
+/* A worker is not asked what the manager hands to its successor. */
+static void
+test_liar(void)
+{
+	struct server sv;
+	struct answer a;
+	const char *line;
+	int fds[2] = { 0, 0 };
+
+	put("boot", "ok 0");
+	put("handed", "");
+	start(&sv, "workers=1", NULL);
+	ok(ask(&sv, 'l', &a), "liar: one that writes other numbers");
+	kill(sv.pid, SIGUSR2);
+	ok(until((line = strstr(get("handed"), "handoff ")) != NULL) &&
+	    sscanf(line, "handoff %*s %d,%d", &fds[0], &fds[1]) == 2 &&
+	    fds[0] > 2 && fds[1] > 2, "liar: ours are handed on (%d, %d)",
+	    fds[0], fds[1]);
+	ok(ask(&sv, 'p', &a), "liar: the server goes on");
+	finish(&sv, "liar");
+	(void)unlink(in_dir("handed"));
+}
+
 static void
 test_orphans(void)
 {
@@ -811,6 +846,7 @@ main(int argc, char *argv[], char *envp[])
 	test_stuck();
 	test_stop();
 	test_host();
+	test_liar();
 	test_orphans();
 	test_pidfile();
 	(void)unlink(in_dir("log"));

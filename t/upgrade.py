@@ -191,8 +191,54 @@ def forms():
         once_more("a script of a virtual environment", s, venv)
 
 
+def moved_link():
+    """Started in a folder that is a link, which then leads elsewhere."""
+    where = os.path.realpath(tmpdir())
+    os.chmod(where, 0o755)
+    link = where + "/current"
+    for name in "old", "new":
+        os.mkdir(where + "/" + name)
+        write(where + "/" + name + "/app.py", APP)
+    os.symlink("old", link)
+    with Manager("-p", where + "/pid", folder=link,
+                 env={"PWD": link}) as s:
+        s.pidfile = where + "/pid"
+        os.unlink(link)
+        os.symlink("new", link)
+        new = s.upgrade()
+        is_(os.readlink("/proc/%d/cwd" % new), where + "/new",
+            "a link as folder: the new one is where it leads now")
+        s.leave(0)
+        s.promoted()
+        os.unlink(link)
+        os.symlink("old", link)
+        write(where + "/old/app.py", "import os; os._exit(9)\n")
+        os.kill(new, signal.SIGHUP)
+        ok(wait_for(lambda: "Reload abandoned" in s.log(), PATIENCE)
+           and wait_for(lambda: os.readlink("/proc/%d/cwd" % new)
+                        == where + "/new", PATIENCE),
+           "a link as folder: a reload that fails goes back",
+           os.readlink("/proc/%d/cwd" % new))
+        write(where + "/old/app.py", APP)
+        os.kill(new, signal.SIGHUP)
+        ok(wait_for(lambda: os.readlink("/proc/%d/cwd" % new)
+                    == where + "/old", PATIENCE),
+           "a link as folder: a reload follows it too")
+        s.finish("a link as folder")
+    os.unlink(link)
+    os.symlink("old", link)
+    with Manager(folder=link, env={"PWD": where + "/new"}) as s:
+        new = s.upgrade()
+        is_(os.readlink("/proc/%d/cwd" % new), where + "/old",
+            "a PWD of another folder is not believed")
+        s.leave(0)
+        s.promoted()
+        s.finish("a PWD of another folder")
+
+
 def title(pid):
-    return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0]
+    # setproctitle() adds a blank to a title as long as the program's name.
+    return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0].rstrip()
 
 
 def names():
@@ -552,7 +598,7 @@ def process_one():
 
 def other_user():
     if os.getuid() != 0:
-        skip("another user: needs root", 6)
+        skip("another user: needs root", 11)
         return
     log = tmpdir() + "/log"
     os.chmod(os.path.dirname(log), 0o777)
@@ -582,6 +628,33 @@ def other_user():
            and wait_for(lambda: status(s.crew()[0], "Uid")
                         == ["65534"] * 4, PATIENCE),
            "another user: after HUP too")
+    folder = tmpdir()
+    os.chmod(folder, 0o755)
+    log = folder + "/log"
+    ini = ("[gangway]\nworkers = 1\nuser = %s\nerrorlog = " + log + "\n")
+    with Manager(ini=ini % "nobody", folder=folder) as s:
+        write(folder + "/gangway.ini", ini % "daemon")
+        write(folder + "/app.py", "raise ValueError('planned')\n")
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: "Reload abandoned" in read(log), PATIENCE),
+           "another user: a reload that fails", read(log))
+        os.rename(log, log + ".1")
+        s.send_signal(signal.SIGUSR1)
+        ok(wait_for(lambda: os.path.exists(log) and
+                    os.stat(log).st_uid != 0, PATIENCE),
+           "another user: a new log", read(log))
+        is_(os.stat(log).st_uid, 65534,
+            "another user: it is the one's in force")
+        write(folder + "/app.py", APP)
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: s.crew() and all(
+            status(p, "Uid") == ["1"] * 4 for p in s.crew()), PATIENCE),
+           "another user: a reload changes it")
+        os.rename(log, log + ".2")
+        s.send_signal(signal.SIGUSR1)
+        ok(wait_for(lambda: os.path.exists(log) and
+                    os.stat(log).st_uid == 1, PATIENCE),
+           "another user: and whose the next log is")
     with Manager("-u", "no-such-user", wait=False) as s:
         is_(s.wait(PATIENCE), 1, "a user that is not there")
     folder = tmpdir()
@@ -650,7 +723,7 @@ def patience():
                     os.kill(s.pid, signal.SIGQUIT)
 
 
-GROUPS = (forms, names, lost_program, many_sockets, files, strangers, descriptors,
+GROUPS = (forms, moved_link, names, lost_program, many_sockets, files, strangers, descriptors,
           notices, activation, process_one, other_user, nobody_left,
           patience)
 

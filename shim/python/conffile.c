@@ -436,6 +436,12 @@ conffile_hook(const char *name)
 }
 
 void
+conffile_keep(void)
+{
+	Py_CLEAR(hooks_before);
+}
+
+void
 conffile_revert(void)
 {
 	if (hooks_before == NULL)

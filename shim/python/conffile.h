@@ -14,7 +14,9 @@
 int	 conffile_read(const char *path, void *conf, char **why);
 /* The hook of that name from the last file read (borrowed), or NULL. */
 PyObject *conffile_hook(const char *name);
-/* The file read last is not used: its hooks give way to those before. */
+/* The hooks are those to go back to; and the way back, if a file was read
+ * since then. */
+void	 conffile_keep(void);
 void	 conffile_revert(void);
 void	 conffile_done(void);
 

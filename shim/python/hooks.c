@@ -422,6 +422,9 @@ run(const struct app_event *e)
 	switch (e->what) {
 	case APP_SETTINGS:
 		return settings_event(e);
+	case APP_KEEP:
+		conffile_keep();
+		Py_RETURN_NONE;
 	case APP_REVERT:
 		conffile_revert();
 		Py_RETURN_NONE;
