@@ -154,15 +154,17 @@ def test_alone():
     sock = socket.socket()
     sock.bind(("127.0.0.1", free_port()))
     sock.listen(64)
+    seen = os.path.join(tmpdir(), "calls")
     with Process([find_program(), "-k", "sync", "--request-timeout", "1",
                   "--graceful-timeout", "2", "sleepy:application"],
-                 stdin=sock, cwd=APPS) as p:
+                 stdin=sock, cwd=APPS, env={"T_CALLS": seen}) as p:
         address = sock.getsockname()
         with Fcgi(address, timeout=20) as c:
             ok(c.request("/pid") is not None, "alone: answers")
             with Fcgi(address, timeout=20) as d:
                 d.request("/pid")   # new ones are left to other processes
                 c.send(fcgi_request(nginx_params("/50000")))
+                wait_for(lambda: "/50000" in open(seen).read())
                 d.send(fcgi_request(nginx_params("/pid")))
                 r = c.reply()
                 is_(r and r.response().status, 504, "alone: 504")
