@@ -92,8 +92,9 @@ def test_queue(klass, workers, *more):
             c.sock.settimeout(20)
         took = time.monotonic() - t0
         served = 40 - len(refused)
-        # Two may meet at the last place of a queue, and one is refused.
-        ok(3 * workers - (workers > 1) * 2 <= served <= 3 * workers,
+        # A worker that is quick to accept may refuse what another could
+        # have had: each has a bound of its own.
+        ok(3 <= served <= 3 * workers,
            name + ", worker_queue: all but three for each are refused",
            served)
         is_({status(c) for c in refused}, {(503, "1")},

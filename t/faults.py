@@ -274,9 +274,9 @@ def main():
         (test_worker, "pwrite, EINTR", PWRITE, APP, 999, 3, errno.EINTR),
         (test_crowd, "crowd, realloc", REALLOC),
         (test_crowd, "crowd, memory", memory),
-        (test_manager, "manager, memory", memory, 1 if LONG else 9),
+        (test_manager, "manager, memory", memory, 1 if LONG else 36),
         (test_manager, "manager, fork", FORK, 1),
-        (test_start, "start, memory", memory, 40),
+        (test_start, "start, memory", memory, 15),
         (test_start, "start, threads", THREAD, 9),
         (test_start, "start, fork", FORK, 9)]
     if LONG:
