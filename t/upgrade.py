@@ -608,7 +608,8 @@ def other_user():
         def status(pid, name):
             return re.search(name + r":[ \t]*(.*)",
                              read("/proc/%d/status" % pid)).group(1).split()
-        wait_for(lambda: all(threads(p) > 1 for p in s.crew()), PATIENCE)
+        wait_for(lambda: len(s.crew()) == 2 and all(
+            status(p, "Uid")[0] != "0" for p in s.crew()), PATIENCE)
         for pid in s.crew():
             is_((status(pid, "Uid"), status(pid, "Gid"),
                  status(pid, "Groups")),
