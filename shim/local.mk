@@ -24,7 +24,9 @@ shim_example_native_hello_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
 	-avoid-version -rpath /nowhere
 shim_example_native_hello_la_LIBADD  = $(FCGI_LIBS)
 
-EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini
+# hooks.py is needed from a tree without Python, too.
+EXTRA_DIST += shim/example/passenger_wsgi.py shim/example/gangway.ini \
+	shim/python/hooks.py
 
 # What people copy to a host, and what deploy.sh webhosting adds to it.
 dist_pkgdata_DATA = %D%/passenger/passenger_wsgi.py \
@@ -56,7 +58,6 @@ shim_libpython_la_SOURCES = \
 shim_libpython_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
 
 # What hooks are given is written in Python and kept as text.
-EXTRA_DIST += %D%/python/hooks.py
 nodist_shim_libpython_la_SOURCES = shim/python/hooks_py.h
 BUILT_SOURCES += shim/python/hooks_py.h
 CLEANFILES += shim/python/hooks_py.h
