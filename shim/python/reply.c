@@ -453,12 +453,6 @@ reply_gone(PyObject *self)
 	return ((struct response *)self)->gone;
 }
 
-bool
-reply_started(PyObject *self)
-{
-	return ((struct response *)self)->status != NULL;
-}
-
 /* ---- the object ---- */
 
 #define FAST(f) (PyCFunction)(void (*)(void))(f)

@@ -40,6 +40,5 @@ int	 reply_end(PyObject *);
 PyObject *reply_answer(PyObject *);
 /* The client has gone; nothing more can be sent. */
 bool	 reply_gone(PyObject *);
-bool	 reply_started(PyObject *);
 
 #endif
