@@ -28,18 +28,6 @@ buffer_reserve(struct buffer *b, size_t more, size_t max)
 	return 0;
 }
 
-int
-buffer_add(struct buffer *b, const void *p, size_t n, size_t max)
-{
-	if (n == 0)
-		return 0;
-	if (buffer_reserve(b, n, max) == -1)
-		return -1;
-	memcpy(b->p + b->n, p, n);
-	b->n += n;
-	return 0;
-}
-
 void
 buffer_drop(struct buffer *b, size_t n)
 {

@@ -554,11 +554,11 @@ void
 connection_done(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool pending, broken = sink_state(c, &pending),
-	    keep = rq->keep && !rq->rs.broken && !rq->gone && !broken,
-	    cut = rq->rs.broken, abandoned = rq->abandoned;
+	bool keep = rq->keep && !rq->rs.broken && !rq->gone,
+	    cut = rq->rs.broken, abandoned = rq->abandoned, broken, pending;
 
 	conn_remove(c, rq);
+	broken = sink_state(c, &pending);
 	request_put(&c->net->pool, rq);
 	if (uv_is_closing(&c->uv.handle)) {
 		release(c);
@@ -577,7 +577,7 @@ connection_done(struct request *rq)
 		connection_cut(c);	/* the only way to say "not whole" */
 		return;
 	}
-	if (!keep || c->close_after || (c->eof && c->in.n == 0)) {
+	if (!keep || broken || c->close_after || (c->eof && c->in.n == 0)) {
 		finish(c, c->in.n > 0);
 		return;
 	}
@@ -609,8 +609,8 @@ void
 connection_refuse(struct request *rq)
 {
 	log_warning("Request cut: " STR_FMT " " STR_FMT " (answered 503)",
-	    STR_ARG(request_value(rq, "REQUEST_METHOD")),
-	    STR_ARG(request_value(rq, "PATH_INFO")));
+	    STR_ARG(request_value(rq, VAR_REQUEST_METHOD)),
+	    STR_ARG(request_value(rq, VAR_PATH_INFO)));
 	response_error(rq, 503, "The server is busy");
 	atomic_store(&rq->state, REQUEST_DONE);
 	connection_done(rq);

@@ -133,8 +133,8 @@ leave_app(struct thread *t)
 static void
 say_running(struct thread *t, struct request *rq)
 {
-	struct str part[] = { request_value(rq, "REQUEST_METHOD"), { " ", 1 },
-	    request_value(rq, "PATH_INFO") };
+	struct str part[] = { request_value(rq, VAR_REQUEST_METHOD), { " ", 1 },
+	    request_value(rq, VAR_PATH_INFO) };
 	char *line = t->d->c.place->now[t->me], *p = line;
 	size_t i, k;
 

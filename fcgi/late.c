@@ -18,8 +18,8 @@ say_late(struct dispatch *d, struct request *rq, const char *how)
 {
 	log_critical("Request timed out after %u s: " STR_FMT " " STR_FMT
 	    " (%s; its worker is replaced)", d->c.request_timeout_ms / 1000,
-	    STR_ARG(request_value(rq, "REQUEST_METHOD")),
-	    STR_ARG(request_value(rq, "PATH_INFO")), how);
+	    STR_ARG(request_value(rq, VAR_REQUEST_METHOD)),
+	    STR_ARG(request_value(rq, VAR_PATH_INFO)), how);
 }
 
 /* Answer in the place of its caller, if that is still possible. */
@@ -120,8 +120,8 @@ late_give_up(struct dispatch *d)
 		if (d->run[i] == NULL || !answer(d, d->run[i], 503))
 			continue;
 		log_warning("Request cut: " STR_FMT " " STR_FMT " (%s)",
-		    STR_ARG(request_value(d->run[i], "REQUEST_METHOD")),
-		    STR_ARG(request_value(d->run[i], "PATH_INFO")),
+		    STR_ARG(request_value(d->run[i], VAR_REQUEST_METHOD)),
+		    STR_ARG(request_value(d->run[i], VAR_PATH_INFO)),
 		    d->run[i]->on_wire ? "its answer had begun" :
 		    "answered 503");
 	}

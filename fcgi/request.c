@@ -62,11 +62,12 @@ request_reset(struct request *rq)
 	rq->conn = NULL;
 	rq->sibling = NULL;
 	rq->abandoned = rq->on_wire = rq->keep = rq->head_only = false;
-	rq->answered = false;
 	rq->late = false;
-	rq->gone = false;	/* clang makes no chains of atomic ones */
-	rq->draining = false;
-	rq->over = false;
+	/* Nobody else has it: without the fences of plain assignments. */
+	atomic_store_explicit(&rq->answered, false, memory_order_relaxed);
+	atomic_store_explicit(&rq->gone, false, memory_order_relaxed);
+	atomic_store_explicit(&rq->draining, false, memory_order_relaxed);
+	atomic_store_explicit(&rq->over, false, memory_order_relaxed);
 	rq->id = rq->minor = 0;
 	rq->nvars = rq->arena_used = 0;
 	atomic_store_explicit(&rq->state, REQUEST_READING,
@@ -169,9 +170,12 @@ request_find(struct request *rq, const char *name)
 }
 
 struct str
-request_value(struct request *rq, const char *name)
+request_value(struct request *rq, enum var_id id)
 {
-	const struct var *v = request_find(rq, name);
+	size_t i;
 
-	return v != NULL ? v->value : STR("");
+	for (i = 0; i < rq->nvars; i++)
+		if (rq->vars[i].id == id)
+			return rq->vars[i].value;
+	return STR("");
 }

@@ -156,8 +156,8 @@ request_var(struct request *rq, enum var_id id, struct str name,
 /* The variable of that name or NULL. */
 struct var	*request_find(struct request *, const char *name);
 
-/* Its value, "" when it is not there. */
-struct str	 request_value(struct request *, const char *name);
+/* The value of a well-known one, "" when it is not there. */
+struct str	 request_value(struct request *, enum var_id);
 
 /* For one line of the log, whatever the client put there: bounded. */
 #define STR_FMT		"%.*s"

@@ -26,37 +26,27 @@ response_keep_heads(bool keep)
 /* --- the head */
 
 /* RFC 9110 section 5.6.2 */
-static const unsigned char token[256] = {
-	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1,
-	['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1,
-	['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1,
-	['a' ... 'z'] = 1, ['A' ... 'Z'] = 1,
+static const bool token[256] = {
+	['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,
+	['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
+	['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true,
+	['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true,
+};
+
+/* Visible bytes, blanks and obs-text (RFC 9110 section 5.5). */
+static const bool text[256] = {
+	['\t'] = true, [' ' ... '~'] = true, [0x80 ... 0xff] = true,
 };
 
 static bool
-is_token(struct str s)
+is_all(const bool class[256], struct str s)
 {
+	bool all = true;
 	size_t i;
 
 	for (i = 0; i < s.n; i++)
-		if (!token[(unsigned char)s.p[i]])
-			return false;
-	return s.n > 0;
-}
-
-/* Visible bytes, blanks and obs-text (RFC 9110 section 5.5). */
-static bool
-is_text(struct str s)
-{
-	unsigned char c;
-	size_t i;
-
-	for (i = 0; i < s.n; i++) {
-		c = (unsigned char)s.p[i];
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return true;
+		all &= class[(unsigned char)s.p[i]];
+	return all;
 }
 
 static int
@@ -65,7 +55,7 @@ status_code(struct str s)
 	if (s.n < 3 || s.p[0] < '1' || s.p[0] > '9' ||
 	    !isdigit((unsigned char)s.p[1]) ||
 	    !isdigit((unsigned char)s.p[2]) || (s.n > 3 && s.p[3] != ' ') ||
-	    !is_text(s))
+	    !is_all(text, s))
 		return -1;
 	return (s.p[0] - '0') * 100 + (s.p[1] - '0') * 10 + s.p[2] - '0';
 }
@@ -122,11 +112,11 @@ field(struct request *rq, const struct header *h, const char **why)
 	struct buffer *out = &rq->rs.out;
 	char *p;
 
-	if (!is_token(h->name)) {
+	if (h->name.n == 0 || !is_all(token, h->name)) {
 		*why = "invalid header name";
 		return -1;
 	}
-	if (!is_text(h->value)) {
+	if (!is_all(text, h->value)) {
 		*why = "invalid character in a header value";
 		return -1;
 	}
@@ -365,7 +355,7 @@ transmit(struct request *rq, const void *p, size_t n, bool last)
 	if (last) {
 		batch_add(&b, tail, rq->wire->end(rq, tail));
 		rs->ended = true;
-		atomic_store(&rq->over, true);
+		atomic_store_explicit(&rq->over, true, memory_order_release);
 	}
 	if (r != SEND_GONE && b.n > 0)
 		r = batch_send(rq, &b);

@@ -195,12 +195,14 @@ sink_raw(struct connection *c, const void *p, size_t n)
 bool
 sink_state(struct connection *c, bool *pending)
 {
-	bool broken;
+	bool alone = c->refs == 0, broken;	/* no caller has a request */
 
-	pthread_mutex_lock(&c->lock);
+	if (!alone)
+		pthread_mutex_lock(&c->lock);
 	broken = c->broken;
 	*pending = c->queue.head != NULL && !broken;
-	pthread_mutex_unlock(&c->lock);
+	if (!alone)
+		pthread_mutex_unlock(&c->lock);
 	return broken;
 }
 

@@ -14,9 +14,6 @@ enum {
 	SLOT_DROPPED, SLOTS
 };
 
-typedef ssize_t pair_reader(struct str *name, struct str *value,
-	    const uint8_t *, size_t);
-
 /* A request whose variables are being read, and where they are. */
 struct reader {
 	struct request	*rq;
@@ -84,19 +81,22 @@ slot_of(struct str name)
 static bool
 name_ok(const struct reader *r, struct str name)
 {
-	static const bool ok[256] = {
-		['A' ... 'Z'] = true, ['0' ... '9'] = true,
-		['_'] = true, ['-'] = true,
-	}, lower[256] = {
-		['a' ... 'z'] = true,
+	enum { ANY = 1, PASSENGER = 2 };
+	static const unsigned char class[256] = {
+		['A' ... 'Z'] = ANY | PASSENGER,
+		['0' ... '9'] = ANY | PASSENGER,
+		['_'] = ANY | PASSENGER, ['-'] = ANY | PASSENGER,
+		['a' ... 'z'] = PASSENGER,
 	};
-	size_t i;
+	const unsigned char *p = (const unsigned char *)name.p;
+	unsigned char all = r->passenger ? PASSENGER : ANY;
+	size_t n = name.n;
 
-	for (i = 0; i < name.n; i++)
-		if (!ok[(unsigned char)name.p[i]] &&
-		    !(r->passenger && lower[(unsigned char)name.p[i]]))
-			return false;
-	return name.n > 0;
+	for (; n >= 4; n -= 4, p += 4)
+		all &= class[p[0]] & class[p[1]] & class[p[2]] & class[p[3]];
+	for (; n > 0; n--)
+		all &= class[*p++];
+	return name.n > 0 && all != 0;
 }
 
 static struct var *
@@ -114,7 +114,7 @@ slot_value(const struct reader *r, unsigned int slot)
 }
 
 /* Add what is not there, replace what is: the last counts. */
-static int
+static inline int
 slot_set(struct reader *r, unsigned int slot, struct str name,
     struct str value)
 {
@@ -166,6 +166,19 @@ add_other(struct reader *r, struct str name, struct str value)
 	return request_var(rq, VAR_OTHER, name, value);
 }
 
+/* Between Passenger and us only. */
+static bool
+is_private(struct reader *r, struct str name, struct str value)
+{
+	if (!r->passenger || name.n < 10 ||
+	    memcmp(name.p, "PASSENGER_", 10) != 0)
+		return false;
+	if (str_is(name, "PASSENGER_CONNECT_PASSWORD"))
+		r->password = value;
+	return true;
+}
+
+/* The well-known need no look at their names' bytes. */
 static int
 add_var(struct reader *r, struct str name, struct str value)
 {
@@ -173,7 +186,8 @@ add_var(struct reader *r, struct str name, struct str value)
 
 	switch (slot) {
 	case VAR_OTHER:
-		return add_other(r, name, value);
+		return !name_ok(r, name) || is_private(r, name, value) ? 0 :
+		    add_other(r, name, value);
 	case SLOT_CODING:
 		r->coding = value;
 		return 0;
@@ -189,21 +203,36 @@ add_var(struct reader *r, struct str name, struct str value)
 	return slot_set(r, slot, name, value);
 }
 
-/* Between Passenger and us only. */
-static bool
-is_private(struct reader *r, struct str name, struct str value)
+/* FastCGI's pairs: nearly always both lengths are of one byte. */
+static inline ssize_t
+pair_sized(struct str *name, struct str *value, const uint8_t *p, size_t n)
 {
-	if (!r->passenger || name.n < 10 ||
-	    memcmp(name.p, "PASSENGER_", 10) != 0)
-		return false;
-	if (str_is(name, "PASSENGER_CONNECT_PASSWORD"))
-		r->password = value;
-	return true;
+	if (n < 2 || p[0] >= 0x80 || p[1] >= 0x80 ||
+	    (size_t)p[0] + p[1] > n - 2)
+		return pair_decode(name, value, p, n);
+	*name = (struct str){ (const char *)p + 2, p[0] };
+	*value = (struct str){ (const char *)p + 2 + p[0], p[1] };
+	return 2 + p[0] + p[1];
+}
+
+/* Passenger's: NUL ends each. */
+static ssize_t
+pair_ended(struct str *name, struct str *value, const uint8_t *p, size_t n)
+{
+	const uint8_t *end, *last;
+
+	if ((end = memchr(p, '\0', n)) == NULL ||
+	    (last = memchr(end + 1, '\0', n - (size_t)(end + 1 - p))) == NULL)
+		return -1;
+	*name = (struct str){ (const char *)p, (size_t)(end - p) };
+	*value = (struct str){ (const char *)end + 1,
+	    (size_t)(last - end - 1) };
+	return last + 1 - p;
 }
 
 /* Leaves room for what is added afterwards. */
 static int
-read_pairs(struct reader *r, pair_reader *pair, struct http_refusal *no)
+read_pairs(struct reader *r, struct http_refusal *no)
 {
 	const uint8_t *p = (const uint8_t *)r->rq->params.p;
 	size_t n = r->rq->params.n, at = 0;
@@ -211,15 +240,16 @@ read_pairs(struct reader *r, pair_reader *pair, struct http_refusal *no)
 	ssize_t k;
 
 	while (at < n) {
-		if ((k = pair(&name, &value, p + at, n - at)) == -1) {
+		k = r->passenger ? pair_ended(&name, &value, p + at, n - at) :
+		    pair_sized(&name, &value, p + at, n - at);
+		if (k == -1) {
 			*no = (struct http_refusal){ 400,
 			    "broken name-value pair in the head" };
 			return -1;
 		}
 		at += (size_t)k;
-		if (name_ok(r, name) && !is_private(r, name, value) &&
-		    (add_var(r, name, value) == -1 ||
-		    r->rq->nvars > REQUEST_VARS_MAX - SLOTS)) {
+		if (add_var(r, name, value) == -1 ||
+		    r->rq->nvars > REQUEST_VARS_MAX - SLOTS) {
 			*no = (struct http_refusal){ 431,
 			    "too many parameters" };
 			return -1;
@@ -364,12 +394,12 @@ read_length(struct reader *r, struct http_refusal *no)
 
 /* All pairs, and room for what is made of them. */
 static int
-read_head(struct reader *r, pair_reader *pair, struct http_refusal *no)
+read_head(struct reader *r, struct http_refusal *no)
 {
 	struct request *rq = r->rq;
 
 	rq->nvars = 0;
-	if (read_pairs(r, pair, no) == -1 || read_length(r, no) == -1)
+	if (read_pairs(r, no) == -1 || read_length(r, no) == -1)
 		return -1;
 	if (slot_value(r, VAR_REQUEST_METHOD).n == 0)
 		return http_refuse(no, 400, "no REQUEST_METHOD");
@@ -402,27 +432,13 @@ cgi_vars(struct request *rq, const struct wire_config *c,
 {
 	struct reader r = { .rq = rq };
 
-	if (read_head(&r, pair_decode, no) == -1)
+	if (read_head(&r, no) == -1)
 		return -1;
 	fix_names(&r, c, peer);
 	return 0;
 }
 
 /* --- Passenger */
-
-static ssize_t
-pair_ended(struct str *name, struct str *value, const uint8_t *p, size_t n)
-{
-	const uint8_t *end, *last;
-
-	if ((end = memchr(p, '\0', n)) == NULL ||
-	    (last = memchr(end + 1, '\0', n - (size_t)(end + 1 - p))) == NULL)
-		return -1;
-	*name = (struct str){ (const char *)p, (size_t)(end - p) };
-	*value = (struct str){ (const char *)end + 1,
-	    (size_t)(last - end - 1) };
-	return last + 1 - p;
-}
 
 /* As long for every wrong one. */
 static bool
@@ -466,7 +482,7 @@ cgi_vars_passenger(struct request *rq, const struct wire_config *c,
 {
 	struct reader r = { .rq = rq, .passenger = true };
 
-	if (read_head(&r, pair_ended, no) == -1)
+	if (read_head(&r, no) == -1)
 		return -1;
 	if (!password_right(c, r.password))
 		return http_refuse(no, 403,

@@ -47,7 +47,7 @@ feed_head(struct http_session *s, const struct wire_config *c,
 	if (cgi_vars_passenger(rq, c, peer, &chunked, &s->no) == -1)
 		return SESSION_REFUSED;
 	*used = LENGTH + size;
-	if (str_is(request_value(rq, "REQUEST_METHOD"), "ping"))
+	if (str_is(request_value(rq, VAR_REQUEST_METHOD), "ping"))
 		return SESSION_SEND;
 	return http_body_start(s, c, chunked, rq->announced);
 }

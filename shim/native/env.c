@@ -32,17 +32,35 @@ grow(struct env *e, size_t vars, size_t bytes)
 	return 0;
 }
 
-static char *
-put(char **slot, char *at, const struct str *name, const struct str *value)
+/* A copy of a few bytes, as nearly all are: the call costs more than it. */
+static inline char *
+copy(char *to, const struct str *s)
 {
-	*slot = at;
-	memcpy(at, name->p, name->n);
-	at += name->n;
+	const char *p = s->p;
+	size_t n = s->n;
+
+	if (n > 16)
+		memcpy(to, p, n);
+	else if (n >= 8) {	/* the two may overlap */
+		memcpy(to, p, 8);
+		memcpy(to + n - 8, p + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, p, 4);
+		memcpy(to + n - 4, p + n - 4, 4);
+	} else
+		for (size_t i = 0; i < n; i++)
+			to[i] = p[i];
+	return to + n;
+}
+
+/* NAME=VALUE, and room for what ends it; behind that. */
+static char *
+put(char *at, const struct str *name, const struct str *value)
+{
+	at = copy(at, name);
 	*at++ = '=';
-	if (value->n > 0)
-		memcpy(at, value->p, value->n);
-	at += value->n;
-	*at++ = '\0';
+	at = copy(at, value);
+	*at++ = '\n';
 	return at;
 }
 
@@ -69,8 +87,10 @@ extra_of(const struct var *v)
 	return 0;
 }
 
-int
-env_fill(struct env *e, const struct app_request *rq, const char *software)
+/* What the request lacks; behind it. */
+static char *
+put_extras(struct env *e, size_t *n, char *at, const struct app_request *rq,
+    const char *software, unsigned int have)
 {
 	char digits[24];
 	const struct { struct str name; const char *value; } extra[] = {
@@ -80,6 +100,23 @@ env_fill(struct env *e, const struct app_request *rq, const char *software)
 	    [EXTRA_LENGTH] = { { "CONTENT_LENGTH", 14 },
 		rq->has_body ? digits : NULL },
 	};
+	size_t i;
+
+	if (rq->has_body && (have & 1u << EXTRA_LENGTH) == 0)
+		(void)snprintf(digits, sizeof(digits), "%llu",
+		    (unsigned long long)rq->body_length);
+	for (i = 0; i < EXTRA_COUNT; i++)
+		if ((have & 1u << i) == 0 && extra[i].value != NULL) {
+			e->vec[(*n)++] = at;
+			at = put(at, &extra[i].name, &(struct str)
+			    { extra[i].value, strlen(extra[i].value) });
+		}
+	return at;
+}
+
+int
+env_fill(struct env *e, const struct app_request *rq, const char *software)
+{
 	size_t bytes = 128 + strlen(software), i, n = 0;
 	unsigned int have = 0;
 	char *at;
@@ -90,23 +127,19 @@ env_fill(struct env *e, const struct app_request *rq, const char *software)
 		return -1;
 	at = e->text;
 	for (i = 0; i < rq->nvars; i++) {
-		const struct var *v = &rq->vars[i];
-
-		if (v->value.n > 0 &&
-		    memchr(v->value.p, '\0', v->value.n) != NULL) {
-			errno = EINVAL;
-			return -1;
-		}
-		have |= extra_of(v);
-		at = put(&e->vec[n++], at, &v->name, &v->value);
+		have |= extra_of(&rq->vars[i]);
+		e->vec[n++] = at;
+		at = put(at, &rq->vars[i].name, &rq->vars[i].value);
 	}
-	if (rq->has_body && (have & 1u << EXTRA_LENGTH) == 0)
-		(void)snprintf(digits, sizeof(digits), "%llu",
-		    (unsigned long long)rq->body_length);
-	for (i = 0; i < EXTRA_COUNT; i++)
-		if ((have & 1u << i) == 0 && extra[i].value != NULL)
-			at = put(&e->vec[n++], at, &extra[i].name, &(struct str)
-			    { extra[i].value, strlen(extra[i].value) });
+	at = put_extras(e, &n, at, rq, software, have);
+	/* One look at all of it costs less than one at each value. */
+	if (memchr(e->text, '\0', (size_t)(at - e->text)) != NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	e->vec[n] = at;
+	for (i = 1; i <= n; i++)
+		e->vec[i][-1] = '\0';
 	e->vec[n] = NULL;
 	return 0;
 }
