@@ -230,7 +230,7 @@ def test_deaf(klass):
                 ok(pid_of(s) and len(s.workers()) == 2, name + ": it serves")
             else:
                 s.send_signal(signal.SIGTTOU)
-                wait_for(lambda: len(s.workers()) == 1, 15 * SLOWER)
+                wait_for(lambda: sum(map(alive, everyone)) == 1, 15 * SLOWER)
             took = time.monotonic() - t0
             left = sum(map(alive, everyone))
             is_(left, 1 if how == "fewer" else 0, name + ": they are gone")
