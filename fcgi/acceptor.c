@@ -52,6 +52,20 @@ is_own(const struct acceptor *a)
 	return a->slot == my_slot % a->listener->nfds;
 }
 
+static size_t
+slots_now(void)
+{
+	return board == NULL ? 1 :
+	    atomic_load_explicit(&board->slots, memory_order_relaxed);
+}
+
+/* Are there others who accept here, as where TTIN has brought workers? */
+static bool
+has_others(const struct acceptor *a)
+{
+	return strangers || slots_now() > a->listener->nfds;
+}
+
 static void
 acceptor_set(struct acceptor *a)
 {
@@ -141,11 +155,9 @@ static void
 on_acceptable(uv_poll_t *h, int status, int events)
 {
 	struct acceptor *a = h->data;
-	int i, most = ACCEPT_ALONE;
+	int i, most = has_others(a) ? ACCEPT_SHARED : ACCEPT_ALONE;
 
 	(void)status, (void)events;
-	if (a->slot == SIZE_MAX && acceptors_shared())
-		most = ACCEPT_SHARED;
 	for (i = 0; i < most && a->net->nconns < a->net->max_conns; i++)
 		if (accept_one(a) == -1)
 			break;
@@ -155,8 +167,7 @@ on_acceptable(uv_poll_t *h, int status, int events)
 bool
 acceptors_shared(void)
 {
-	return strangers || (board != NULL &&
-	    atomic_load_explicit(&board->slots, memory_order_relaxed) > 1);
+	return strangers || slots_now() > 1;
 }
 
 bool
@@ -259,29 +270,27 @@ own_full(void)
 }
 
 /*
- * Of the slots without a worker that accepts we see to those whose next
- * served slot, going up and around, is ours: an unbroken run below us. How
- * long is it among n slots? One look at each place.
+ * Of the n sockets without a worker that accepts we see to those whose next
+ * served one, going up and around, is ours: an unbroken run below us. How
+ * long is it? One look at each place.
  */
 static size_t
-slots_below(size_t n, bool bounded)
+sockets_below(size_t n, bool bounded)
 {
 	/* Queues fill evenly: who is as full as we are sees to its own. */
 	unsigned int less = bounded ? own_full() : PLACE_ROOM;
 	size_t i, slot, distance, nearest = n;
 	const struct place *p;
 
-	if (my_slot >= n)
-		return 0;
 	for (i = 0; i < board->places; i++) {
 		p = &board->place[i];
 		slot = atomic_load_explicit(&p->slot, memory_order_relaxed);
-		if (slot >= n || slot == my_slot || atomic_load_explicit(
+		if (slot % n == my_slot % n || atomic_load_explicit(
 		    &p->state, memory_order_relaxed) != PLACE_READY ||
 		    atomic_load_explicit(&p->full, memory_order_relaxed) >
 		    less)
 			continue;
-		distance = (my_slot + n - slot) % n;
+		distance = (my_slot % n + n - slot % n) % n;
 		if (distance < nearest)
 			nearest = distance;
 	}
@@ -299,10 +308,9 @@ acceptors_tick(struct net *net)
 		if (a->slot != SIZE_MAX && board != NULL) {
 			if (a->listener->nfds != n) {
 				n = a->listener->nfds;
-				below = slots_below(n, net->bounded);
+				below = sockets_below(n, net->bounded);
 			}
-			a->mine = is_own(a) || (my_slot < n &&
-			    (my_slot + n - a->slot) % n <= below);
+			a->mine = (my_slot % n + n - a->slot) % n <= below;
 		}
 		acceptor_set(a);
 	}

@@ -652,8 +652,8 @@ fail:
 }
 
 int
-listeners_grow(struct listeners *ls, const struct settings *s, size_t filled,
-    size_t slots, char **why)
+listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
+    char **why)
 {
 	struct options o = options_of(s, slots);
 	size_t i;
@@ -662,7 +662,6 @@ listeners_grow(struct listeners *ls, const struct settings *s, size_t filled,
 		return 0;
 	for (i = 0; i < ls->n; i++)
 		if (ls->v[i].family != AF_UNIX && !ls->v[i].inherited &&
-		    ls->v[i].nfds >= filled &&
 		    tcp_fill(&ls->v[i], &o, true) == -1)
 			return refuse(why, "cannot open more sockets for %s: "
 			    "%s", ls->v[i].name, advice(errno));

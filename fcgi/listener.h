@@ -66,12 +66,10 @@ bool	 listener_listens(int fd);
  * `bind` had it, or NULL. Adds to the list. */
 int	 listeners_take(struct listeners *, const char *address,
 	    enum protocol, const int *fds, size_t n, char **why);
-/* Make room for more slots (TTIN under reuse_port): opens what is missing,
- * which listens once a worker watches it. Not where there are fewer sockets
- * than the slots that are `filled`: the workers there could not accept from
- * new ones. */
+/* Make room for more slots (a reload under reuse_port): opens what is
+ * missing, which listens once a worker watches it. */
 int	 listeners_grow(struct listeners *, const struct settings *,
-	    size_t filled, size_t slots, char **why);
+	    size_t slots, char **why);
 /* Close all; `unlink` removes the socket files that are ours. */
 void	 listeners_close(struct listeners *, bool unlink);
 /* Only check the syntax of one address. 0 or -1 with *why. */

@@ -74,7 +74,6 @@ set_wanted(struct manager *m, size_t n)
 {
 	struct crew *c = &m->crew;
 	size_t i;
-	char *why = NULL;
 
 	c->shared = upgrade_shared(&m->upgrade);
 	if (n > slots_max(m)) {
@@ -82,11 +81,6 @@ set_wanted(struct manager *m, size_t n)
 		    "%zu", n, slots_max(m));
 		n = slots_max(m);
 	}
-	/* A socket that only one of two managers has would be lost with it. */
-	if (!c->shared && listeners_grow(c->current->listeners,
-	    c->current->settings, c->wanted, n, &why) == -1)
-		log_error("%s", why != NULL ? why : "no memory");
-	free(why);
 	atomic_store(&c->board->slots, (unsigned int)n);
 	/* Nobody is left to take what they would hand over? */
 	atomic_store(&c->board->stopping, n == 0 &&
@@ -105,17 +99,29 @@ title(const struct manager *m)
 		    m->crew.suffix);
 }
 
-/* What the crew must know of the settings now in force. */
+/*
+ * What the crew must know of the settings now in force. All workers will be
+ * started anew with them, and so have each socket that is opened here; those
+ * that TTIN brings share sockets, or who stays after TTOU could not accept
+ * from theirs. A socket that only one of two managers has would be lost with
+ * it.
+ */
 static void
 settings_apply(struct manager *m)
 {
 	const struct settings *s = m->crew.current->settings;
+	size_t workers = (size_t)settings_int(s, SET_workers);
+	char *why = NULL;
 
 	m->crew.grace_ms =
 	    (uint64_t)hosting_grace(m->config->hosting, s) * 1000;
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
 	recycle_settings(&m->crew, s);
-	set_wanted(m, (size_t)settings_int(s, SET_workers));
+	if (!upgrade_shared(&m->upgrade) && listeners_grow(
+	    m->crew.current->listeners, s, workers, &why) == -1)
+		log_error("%s", why != NULL ? why : "no memory");
+	free(why);
+	set_wanted(m, workers);
 	title(m);
 }
 
@@ -398,6 +404,7 @@ handle(void *arg, int sig)
 		scale(m, -1);
 		break;
 	case SIGUSR2:
+		reap(m);	/* the one before it may be gone by now */
 		if (m->stop == STOP_NOT)
 			upgrade_begin(&m->upgrade, &m->crew);
 		break;

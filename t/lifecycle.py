@@ -201,6 +201,28 @@ def test_slow_start():
            "then to the third too")
 
 
+def test_more_and_fewer(*more):
+    """No connection waits for a worker that TTIN brought and TTOU took."""
+    name = " ".join(("TTIN, TTOU",) + more)
+    with Server("sleepy:application", "-w", "2", *more) as s:
+        for _ in range(2):
+            old = set(s.workers())
+            s.send_signal(signal.SIGTTIN)
+            wait_for(lambda: len(s.workers()) == 3, 5)
+            third = set(s.workers()) - old
+            ok(third and wait_for(lambda: pid_of(s) in third, 5),
+               name + ": a third worker serves")
+            s.send_signal(signal.SIGTTOU)
+            answered = 0
+            for _ in range(40):
+                try:
+                    with s.http(timeout=2) as c:
+                        answered += c.get("/pid").status == 200
+                except (OSError, Broken):
+                    pass
+            is_(answered, 40, name + ": then all are answered without it")
+
+
 def test_exits():
     """Once it has booted, what the application does ends no manager."""
     with Server("sleepy:application", "-w", "2") as s:
@@ -492,6 +514,8 @@ def main():
         attempt(test_manager_dies, klass)
         if IS_GANGWAY:
             attempt(test_timeout, klass)
+    attempt(test_more_and_fewer)
+    attempt(test_more_and_fewer, "--reuse-port")
     for group in (test_slow_start, test_exits, test_reload, test_sockets,
                   test_rebind,
                   test_access_log, test_error_log):
