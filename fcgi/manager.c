@@ -111,6 +111,7 @@ settings_apply(struct manager *m)
 {
 	const struct settings *s = m->crew.current->settings;
 	size_t workers = (size_t)settings_int(s, SET_workers);
+	size_t slots = workers < slots_max(m) ? workers : slots_max(m);
 	char *why = NULL;
 
 	m->crew.grace_ms =
@@ -118,7 +119,7 @@ settings_apply(struct manager *m)
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
 	recycle_settings(&m->crew, s);
 	if (!upgrade_shared(&m->upgrade) && listeners_grow(
-	    m->crew.current->listeners, s, workers, &why) == -1)
+	    m->crew.current->listeners, s, slots, &why) == -1)
 		log_error("%s", why != NULL ? why : "no memory");
 	free(why);
 	set_wanted(m, workers);
