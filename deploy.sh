@@ -446,6 +446,22 @@ totals() {
 	    END { printf "%d passed, %d failed\n", passed, failed }'
 }
 
+# What failed, with what its test said of it: whoever sees only the end of all
+# that a check prints should know.
+failures() {
+	local trs
+	for trs in "$1"/t/*.trs; do
+		grep -Eq '^:test-result: (FAIL|XPASS|ERROR)' "$trs" || continue
+		awk -v name="$(basename "$trs" .trs)" '
+		    /^not ok/ && !/# (TODO|SKIP)/ { said = 8 }
+		    /^(ok|Bail out!)/ { said = /^ok/ ? 0 : 8 }
+		    said-- > 0 { print "FAILED t/" name ": " $0; some = 1 }
+		    { last = $0 }
+		    END { if (!some) print "FAILED t/" name ", last: " last }
+		    ' "${trs%.trs}.log"
+	done
+}
+
 check_main() {
 	local kind='' dir status=0
 	local -a flags=(--enable-werror)
@@ -464,6 +480,7 @@ check_main() {
 	rm -f "$dir"/t/*.trs		# of tests that are no more
 	# With sanitizers all limits of time are wider: two tests at once.
 	make -C "$dir" ${kind:+-j2} check || status=1
+	[ "$status" -eq 0 ] || failures "$dir"
 	totals "$dir"
 	return "$status"
 }
