@@ -234,6 +234,34 @@ def test_more_and_fewer(*more):
             is_(answered, 40, name + ": then all are answered without it")
 
 
+def sockets_of(pid):
+    """How many of its descriptors are sockets."""
+    folder = "/proc/%d/fd/" % pid
+    return sum(os.readlink(folder + fd).startswith("socket:")
+               for fd in os.listdir(folder))
+
+
+def test_too_many():
+    """A reload to more workers than there is room for opens no socket more
+    than can have a worker."""
+    conf = os.path.join(tmpdir(), "conf.ini")
+    text = "[gangway]\nreuse_port = true\npreload_app = true\nworkers = %d\n"
+    write(conf, text % 2)
+    with Server("hello:application", "-c", conf, defaults=False) as s:
+        before = sockets_of(s.pid)
+        write(conf, text % 600)
+        s.send_signal(signal.SIGHUP)
+        wait_for(lambda: "there is room for" in s.log(), 10)
+        room = re.search(r"600 workers need a new start: there is room for "
+                         r"(\d+)", s.log())
+        ok(room, "HUP, workers = 600: a line says how many there can be",
+           s.log()[-800:])
+        more = sockets_of(s.pid) - before
+        ok(room and more >= int(room[1]) - 2 and more < 150,
+           "and there are so many sockets and no more", more)
+        is_(s.stop(), 0, "and TERM amid their start ends it with 0")
+
+
 def test_exits():
     """Once it has booted, what the application does ends no manager."""
     with Server("sleepy:application", "-w", "2") as s:
@@ -527,6 +555,8 @@ def main():
             attempt(test_timeout, klass)
     attempt(test_more_and_fewer)
     attempt(test_more_and_fewer, "--reuse-port")
+    if IS_GANGWAY:
+        attempt(test_too_many)
     for group in (test_slow_start, test_exits, test_reload, test_sockets,
                   test_rebind,
                   test_access_log, test_error_log):
