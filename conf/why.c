@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ enum { SHOWN_MAX = 200 };
 int
 why_set(char **why, const char *fmt, ...)
 {
+	int saved = errno;
 	va_list ap;
 
 	if (why == NULL)
@@ -20,6 +22,7 @@ why_set(char **why, const char *fmt, ...)
 	if (vasprintf(why, fmt, ap) == -1)
 		*why = NULL;
 	va_end(ap);
+	errno = saved;
 	return -1;
 }
 

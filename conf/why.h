@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* *why becomes the formatted text, to be freed; NULL when memory is out or
- * `why` is NULL. Returns -1, for "return why_set(...)". */
+ * `why` is NULL. Returns -1, for "return why_set(...)"; errno stays. */
 int	 why_set(char **why, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 /* The formatted text, to be freed, or NULL. */

@@ -15,7 +15,7 @@
 #include "fcgi/app.h"
 #include "fcgi/board.h"
 #include "fcgi/crew.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
 #include "fcgi/wire/session.h"

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 
 /* From now on children of this process are known as such; these listeners
  * are closed in them. */

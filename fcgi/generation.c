@@ -5,7 +5,7 @@
 
 #include "conf/settings.h"
 #include "fcgi/generation.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 
 static bool
 same_list(const struct settings *a, const struct settings *b, enum setting id)

@@ -11,7 +11,7 @@
 #include "conf/settings.h"
 #include "fcgi/command.h"
 #include "fcgi/hook.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/scoreboard.h"
 
 enum {

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 
 struct inherit {
 	bool		 systemd;	/* the first of us was its child */

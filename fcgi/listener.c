@@ -10,52 +10,26 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf/settings.h"
+#include "conf/why.h"
 #include "fcgi/address.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
 #include "fcgi/rights.h"
 
-enum { TRIES = 5, PAUSE_S = 1, SHARED_UMASK = 0117 };
-
-/* What the settings say of all sockets. */
-struct options {
-	const struct settings *settings;
-	int		 backlog;
-	bool		 reuse_port;
-	size_t		 slots;
-};
+enum { SHARED_UMASK = 0117 };
 
 union anyaddr {
 	struct sockaddr	 sa;
 	struct sockaddr_storage ss;
 	struct sockaddr_un un;
 };
-
-static int refuse(char **, const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-refuse(char **why, const char *fmt, ...)
-{
-	int saved = errno;
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(why, fmt, ap) == -1)
-		*why = NULL;
-	va_end(ap);
-	errno = saved;
-	return -1;
-}
 
 static const char *
 advice(int error)
@@ -77,12 +51,12 @@ advice(int error)
 	}
 }
 
-static struct options
-options_of(const struct settings *s, size_t slots)
+struct listener_options
+listener_options(const struct settings *s, size_t slots)
 {
 	long backlog = settings_int(s, SET_backlog);
 
-	return (struct options){
+	return (struct listener_options){
 		.settings = s,
 		.backlog = backlog > INT_MAX ? INT_MAX : (int)backlog,
 		.reuse_port = settings_bool(s, SET_reuse_port),
@@ -102,7 +76,7 @@ listener_listens(int fd)
 	    yes != 0;
 }
 
-static void
+void
 listener_done(struct listener *l, bool remove)
 {
 	struct stat st;
@@ -194,7 +168,7 @@ tcp_socket(const struct sockaddr *sa, socklen_t len, bool share)
 /* A socket more for l at that address; a quiet one does not listen yet. */
 static int
 tcp_add(struct listener *l, const struct sockaddr *sa, socklen_t len,
-    const struct options *o, bool quiet)
+    const struct listener_options *o, bool quiet)
 {
 	int fd, saved;
 
@@ -215,7 +189,7 @@ tcp_add(struct listener *l, const struct sockaddr *sa, socklen_t len,
  * connections that the kernel gave it would wait for that worker to start.
  */
 static int
-tcp_fill(struct listener *l, const struct options *o, bool quiet)
+tcp_fill(struct listener *l, const struct listener_options *o, bool quiet)
 {
 	union anyaddr a = { .ss = { 0 } };
 	socklen_t len = sizeof(a);
@@ -245,7 +219,7 @@ warn_if_shared(const struct address *ad, const struct sockaddr *sa,
 
 static int
 tcp_open(struct listener *l, const struct address *ad,
-    const struct options *o, char **why)
+    const struct listener_options *o, char **why)
 {
 	struct addrinfo hints = {
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
@@ -257,7 +231,7 @@ tcp_open(struct listener *l, const struct address *ad,
 	rc = getaddrinfo(ad->host, ad->port, &hints, &list);
 	if (rc != 0) {
 		errno = 0;
-		return refuse(why, "cannot listen on %s: there is no host "
+		return why_set(why, "cannot listen on %s: there is no host "
 		    "\"%s\" (%s)", ad->text, ad->host, gai_strerror(rc));
 	}
 	/* localhost and the like: version 4 first, as proxies expect. */
@@ -271,7 +245,7 @@ tcp_open(struct listener *l, const struct address *ad,
 	if (rc == 0 && o->reuse_port)
 		rc = tcp_fill(l, o, false);
 	if (rc == -1)
-		(void)refuse(why, "cannot listen on %s: %s", ad->text,
+		(void)why_set(why, "cannot listen on %s: %s", ad->text,
 		    advice(errno));
 	freeaddrinfo(list);
 	return rc;
@@ -288,16 +262,16 @@ unix_clear(const struct sockaddr_un *un, char **why)
 	int fd, rc, error;
 
 	if (lstat(path, &st) == -1)
-		return errno == ENOENT ? 0 : refuse(why,
+		return errno == ENOENT ? 0 : why_set(why,
 		    "cannot listen on unix:%s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode)) {
 		errno = EEXIST;
-		return refuse(why, "cannot listen on unix:%s: there is a file "
+		return why_set(why, "cannot listen on unix:%s: there is a file "
 		    "of that name that is not a socket", path);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
-		return refuse(why, "cannot listen on unix:%s: %s", path,
+		return why_set(why, "cannot listen on unix:%s: %s", path,
 		    strerror(errno));
 	rc = connect(fd, (const struct sockaddr *)un, sizeof(*un));
 	error = rc == 0 ? EADDRINUSE : errno;
@@ -308,7 +282,7 @@ unix_clear(const struct sockaddr_un *un, char **why)
 		return 0;
 	/* EAGAIN: its queue is full, so it lives. */
 	errno = error == EAGAIN ? EADDRINUSE : error;
-	return refuse(why, "cannot listen on unix:%s: %s", path,
+	return why_set(why, "cannot listen on unix:%s: %s", path,
 	    errno == EADDRINUSE ? "another program is listening there" :
 	    strerror(errno));
 }
@@ -330,7 +304,7 @@ unix_own(struct listener *l, const struct settings *s, char **why)
 	fd = open(l->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1 || fstat(fd, &st) == -1 || !S_ISSOCK(st.st_mode) ||
 	    st.st_uid != geteuid() || st.st_nlink != 1)
-		rc = refuse(why, "cannot listen on unix:%s: the socket file "
+		rc = why_set(why, "cannot listen on unix:%s: the socket file "
 		    "was changed by somebody else", l->path);
 	else {
 		l->dev = st.st_dev;
@@ -339,7 +313,7 @@ unix_own(struct listener *l, const struct settings *s, char **why)
 	if (rc == 0 && (uid != st.st_uid || gid != st.st_gid) &&
 	    (uid != geteuid() || gid != getegid()) &&
 	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == -1)
-		rc = refuse(why, "cannot give unix:%s to user %lu and group "
+		rc = why_set(why, "cannot give unix:%s to user %lu and group "
 		    "%lu: %s", l->path, (unsigned long)uid,
 		    (unsigned long)gid, strerror(errno));
 	if (fd != -1)
@@ -361,7 +335,7 @@ unix_bind(int fd, const struct sockaddr_un *un, mode_t mask)
 
 static int
 unix_open(struct listener *l, const struct address *ad,
-    const struct options *o, char **why)
+    const struct listener_options *o, char **why)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	mode_t mask;
@@ -369,7 +343,7 @@ unix_open(struct listener *l, const struct address *ad,
 
 	if (strlen(ad->path) >= sizeof(un.sun_path)) {
 		errno = ENAMETOOLONG;
-		return refuse(why, "cannot listen on unix:%s: the name is "
+		return why_set(why, "cannot listen on unix:%s: the name is "
 		    "longer than %zu bytes", ad->path,
 		    sizeof(un.sun_path) - 1);
 	}
@@ -383,14 +357,14 @@ unix_open(struct listener *l, const struct address *ad,
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1 || fd_add(l, fd) == -1 ||
 	    unix_bind(fd, &un, mask) == -1)
-		return refuse(why, "cannot listen on unix:%s: %s", ad->path,
+		return why_set(why, "cannot listen on unix:%s: %s", ad->path,
 		    strerror(errno));
 	if ((l->path = strdup(ad->path)) == NULL)
-		return refuse(why, "no memory");
+		return why_set(why, "no memory");
 	if (unix_own(l, o->settings, why) == -1)
 		return -1;
 	if (listen(fd, o->backlog) == -1)
-		return refuse(why, "cannot listen on unix:%s: %s", ad->path,
+		return why_set(why, "cannot listen on unix:%s: %s", ad->path,
 		    strerror(errno));
 	return 0;
 }
@@ -404,96 +378,37 @@ fd_adopt(struct listener *l, int fd, char **why)
 
 	if (!listener_listens(fd)) {
 		errno = ENOTSOCK;
-		return refuse(why, "cannot use descriptor %d: it is not a "
+		return why_set(why, "cannot use descriptor %d: it is not a "
 		    "listening socket", fd);
 	}
 	if ((fl = fcntl(fd, F_GETFL)) == -1 ||
 	    fcntl(fd, F_SETFL, fl | O_NONBLOCK) == -1 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
-		return refuse(why, "cannot use descriptor %d: %s", fd,
+		return why_set(why, "cannot use descriptor %d: %s", fd,
 		    strerror(errno));
 	l->inherited = true;
 	if (fd_add(l, fd) == -1)
-		return refuse(why, "no memory");
+		return why_set(why, "no memory");
 	return 0;
 }
 
-/* --- the list */
+/* --- all together */
 
-static struct listener *
-slot_new(struct listeners *ls)
-{
-	struct listener *v;
-
-	if ((v = reallocarray(ls->v, ls->n + 1, sizeof(*v))) == NULL)
-		return NULL;
-	ls->v = v;
-	memset(&v[ls->n], 0, sizeof(*v));
-	return &v[ls->n++];
-}
-
-static const struct listener *
-find(const struct listeners *ls, const char *address)
-{
-	size_t i;
-
-	for (i = 0; ls != NULL && i < ls->n; i++)
-		if (ls->v[i].address != NULL &&
-		    strcmp(ls->v[i].address, address) == 0)
-			return &ls->v[i];
-	return NULL;
-}
-
-/* The same sockets again, by descriptors of our own. */
-static int
-share(struct listener *l, const struct listener *old, const struct options *o,
-    char **why)
-{
-	size_t i;
-	int fd;
-
-	for (i = 0; i < old->nfds; i++)
-		if ((fd = fcntl(old->fds[i], F_DUPFD_CLOEXEC, 3)) == -1 ||
-		    fd_add(l, fd) == -1)
-			return refuse(why, "cannot keep %s: %s", old->name,
-			    strerror(errno));
-	l->inherited = old->inherited;
-	l->family = old->family;
-	l->dev = old->dev;
-	l->ino = old->ino;
-	if (old->path != NULL && (l->path = strdup(old->path)) == NULL)
-		return refuse(why, "no memory");
-	/* backlog may have changed; one socket for all stays so, because
-	 * those that share a port must have said so from the first. */
-	for (i = 0; i < l->nfds; i++)
-		if (listener_listens(l->fds[i]))
-			(void)listen(l->fds[i], o->backlog);
-	if (o->reuse_port && l->nfds > 1 && tcp_fill(l, o, true) == -1)
-		return refuse(why, "cannot open more sockets for %s: %s",
-		    old->name, advice(errno));
-	return 0;
-}
-
-static int
-open_one(struct listeners *ls, const char *text, const struct listeners *old,
-    const struct options *o, char **why)
+int
+listener_open(struct listener *l, const char *text,
+    const struct listener_options *o, char **why)
 {
 	struct address ad;
-	const struct listener *before;
-	struct listener *l;
 	int rc;
 
-	if (address_parse(&ad, text, why) == -1)
+	if (address_parse(&ad, text, why) == -1) {
+		errno = EINVAL;
 		return -1;
-	if ((l = slot_new(ls)) == NULL ||
-	    (l->address = strdup(text)) == NULL) {
-		address_done(&ad);
-		return refuse(why, "no memory");
 	}
 	l->protocol = ad.fastcgi ? PROTOCOL_FASTCGI : PROTOCOL_HTTP;
 	l->backlog = o->backlog;
-	if ((before = find(old, text)) != NULL)
-		rc = share(l, before, o, why);
+	if ((l->address = strdup(text)) == NULL)
+		rc = why_set(why, "no memory");
 	else if (ad.kind == ADDRESS_FD)
 		rc = fd_adopt(l, ad.fd, why);
 	else if (ad.kind == ADDRESS_UNIX)
@@ -501,107 +416,55 @@ open_one(struct listeners *ls, const char *text, const struct listeners *old,
 	else
 		rc = tcp_open(l, &ad, o, why);
 	if (rc == 0 && describe(l) == -1)
-		rc = refuse(why, "cannot listen on %s: %s", text,
+		rc = why_set(why, "cannot listen on %s: %s", text,
 		    strerror(errno));
 	address_done(&ad);
-	if (rc == -1) {
-		rc = errno;
-		listener_done(l, before == NULL);
-		ls->n--;
-		errno = rc;
-		return -1;
-	}
-	return 0;
-}
-
-/* As gunicorn does: who restarts quickly may be early. */
-static int
-open_patiently(struct listeners *ls, const char *text,
-    const struct options *o, char **why)
-{
-	static const struct timespec pause = { .tv_sec = PAUSE_S };
-	int try;
-
-	for (try = 1;; try++) {
-		if (open_one(ls, text, NULL, o, why) == 0)
-			return 0;
-		if (errno != EADDRINUSE || try == TRIES)
-			return -1;
-		log_warning("%s; trying again in %d second (%d of %d)", *why,
-		    PAUSE_S, try, TRIES - 1);
-		free(*why);
-		*why = NULL;
-		(void)nanosleep(&pause, NULL);	/* a signal cuts it short */
-	}
+	return rc;
 }
 
 int
-listeners_open(struct listeners *ls, const struct settings *s, size_t slots,
-    char **why)
+listener_grow(struct listener *l, const struct listener_options *o, char **why)
 {
-	struct options o = options_of(s, slots);
-	struct listeners made = { 0 };
-	const char *const *v;
-	size_t i, n;
-
-	v = settings_list(s, SET_bind, &n);
-	for (i = 0; i < n; i++)
-		if (open_patiently(&made, v[i], &o, why) == -1) {
-			listeners_close(&made, true);
-			return -1;
-		}
-	*ls = made;
-	return 0;
+	if (!o->reuse_port || l->family == AF_UNIX || l->inherited ||
+	    tcp_fill(l, o, true) == 0)
+		return 0;
+	return why_set(why, "cannot open more sockets for %s: %s", l->name,
+	    advice(errno));
 }
 
 int
-listeners_reopen(struct listeners *ls, const struct listeners *old,
-    const struct settings *s, size_t slots, char **why)
+listener_share(struct listener *l, const struct listener *old,
+    const struct listener_options *o, char **why)
 {
-	struct options o = options_of(s, slots);
-	struct listeners made = { 0 };
-	const char *const *v;
-	size_t i, n;
-
-	v = settings_list(s, SET_bind, &n);
-	for (i = 0; i < n; i++)
-		if (open_one(&made, v[i], old, &o, why) == -1) {
-			/* Files that are still served stay. */
-			for (i = 0; i < made.n; i++)
-				listener_done(&made.v[i],
-				    find(old, made.v[i].address) == NULL);
-			free(made.v);
-			return -1;
-		}
-	*ls = made;
-	return 0;
-}
-
-int
-listeners_adopt(struct listeners *ls, const int *fds, size_t n,
-    enum protocol protocol, char **why)
-{
-	struct listener *l;
 	size_t i;
+	int fd;
 
-	*why = NULL;
-	for (i = 0; i < n; i++) {
-		if ((l = slot_new(ls)) == NULL)
-			return refuse(why, "no memory");
-		l->protocol = protocol;
-		if (fd_adopt(l, fds[i], why) == -1 || describe(l) == -1) {
-			if (*why == NULL)
-				(void)refuse(why, "cannot use descriptor %d: "
-				    "%s", fds[i], strerror(errno));
-			listener_done(l, false);
-			ls->n--;
-			return -1;
-		}
-	}
-	return 0;
+	for (i = 0; i < old->nfds; i++)
+		if ((fd = fcntl(old->fds[i], F_DUPFD_CLOEXEC, 3)) == -1 ||
+		    fd_add(l, fd) == -1)
+			return why_set(why, "cannot keep %s: %s", old->name,
+			    strerror(errno));
+	if ((l->address = strdup(old->address)) == NULL)
+		return why_set(why, "no memory");
+	l->protocol = old->protocol;
+	l->backlog = o->backlog;
+	l->inherited = old->inherited;
+	l->dev = old->dev;
+	l->ino = old->ino;
+	if (old->path != NULL && (l->path = strdup(old->path)) == NULL)
+		return why_set(why, "no memory");
+	/* backlog may have changed; one socket for all stays so, because
+	 * those that share a port must have said so from the first. */
+	for (i = 0; i < l->nfds; i++)
+		if (listener_listens(l->fds[i]))
+			(void)listen(l->fds[i], o->backlog);
+	if (describe(l) == -1)
+		return why_set(why, "cannot keep %s: %s", old->name,
+		    strerror(errno));
+	return l->nfds > 1 ? listener_grow(l, o, why) : 0;
 }
 
-/* What open_one() would know of it. */
+/* What listener_open() would know of it. */
 static int
 retrace(struct listener *l, const char *text, char **why)
 {
@@ -610,14 +473,14 @@ retrace(struct listener *l, const char *text, char **why)
 	int rc = 0;
 
 	if ((l->address = strdup(text)) == NULL)
-		return refuse(why, "no memory");
+		return why_set(why, "no memory");
 	if (address_parse(&ad, text, why) == -1)
 		return -1;
 	l->inherited = ad.kind == ADDRESS_FD;
 	if (ad.kind == ADDRESS_UNIX && lstat(ad.path, &st) == 0 &&
 	    S_ISSOCK(st.st_mode)) {
 		if ((l->path = strdup(ad.path)) == NULL)
-			rc = refuse(why, "no memory");
+			rc = why_set(why, "no memory");
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
 	}
@@ -626,67 +489,17 @@ retrace(struct listener *l, const char *text, char **why)
 }
 
 int
-listeners_take(struct listeners *ls, const char *address,
-    enum protocol protocol, const int *fds, size_t n, char **why)
+listener_take(struct listener *l, const char *address, enum protocol protocol,
+    const int *fds, size_t n, char **why)
 {
-	struct listener *l;
 	size_t i;
 
-	*why = NULL;
-	if ((l = slot_new(ls)) == NULL)
-		return refuse(why, "no memory");
 	l->protocol = protocol;
 	for (i = 0; i < n; i++)
 		if (fd_adopt(l, fds[i], why) == -1)
-			goto fail;
-	if (describe(l) == 0 &&
-	    (address == NULL || retrace(l, address, why) == 0))
-		return 0;
-	if (*why == NULL)
-		(void)refuse(why, "cannot use descriptor %d: %s", fds[0],
+			return -1;
+	if (describe(l) == -1)
+		return why_set(why, "cannot use descriptor %d: %s", fds[0],
 		    strerror(errno));
-fail:
-	listener_done(l, false);
-	ls->n--;
-	return -1;
-}
-
-int
-listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
-    char **why)
-{
-	struct options o = options_of(s, slots);
-	size_t i;
-
-	if (!o.reuse_port)
-		return 0;
-	for (i = 0; i < ls->n; i++)
-		if (ls->v[i].family != AF_UNIX && !ls->v[i].inherited &&
-		    tcp_fill(&ls->v[i], &o, true) == -1)
-			return refuse(why, "cannot open more sockets for %s: "
-			    "%s", ls->v[i].name, advice(errno));
-	return 0;
-}
-
-void
-listeners_close(struct listeners *ls, bool remove)
-{
-	size_t i;
-
-	for (i = 0; i < ls->n; i++)
-		listener_done(&ls->v[i], remove);
-	free(ls->v);
-	ls->v = NULL;
-	ls->n = 0;
-}
-
-int
-listener_check(const char *text, char **why)
-{
-	struct address ad;
-
-	if (address_parse(&ad, text, why) == -1)
-		return -1;
-	address_done(&ad);
-	return 0;
+	return address != NULL ? retrace(l, address, why) : 0;
 }

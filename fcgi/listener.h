@@ -1,5 +1,6 @@
 /*
- * Listening sockets: what `bind`, fd 0 and LISTEN_FDS give us.
+ * One address that is listened on, and its sockets: opened, kept over a
+ * reload, or given to us.
  *
  * Always true: descriptors are non-blocking and close-on-exec; a socket
  * file is removed only by the process that made it, only at the full stop,
@@ -36,43 +37,44 @@ struct listener {
 	bool		 inherited;	/* given to us, not opened by us */
 };
 
-struct listeners {
-	struct listener	*v;
-	size_t		 n;
+/* What the settings say of all sockets. */
+struct listener_options {
+	const struct settings *settings;
+	int		 backlog;
+	bool		 reuse_port;
+	size_t		 slots;		/* sockets of each, under reuse_port */
 };
 
+struct listener_options listener_options(const struct settings *,
+	    size_t slots);
+
 /*
- * Open what `bind` says (HOST, HOST:PORT, [v6]:PORT, tcp://, unix:PATH,
- * fd://N; fcgi://HOST:PORT, fcgi+unix:PATH, fcgi+fd://N), with `slots`
- * sockets each under reuse_port. 0, or -1 with *why (to be freed): which
- * address, why, what to do. Port 0 takes a free one (name says which). An
- * address in use is tried again for four seconds, with a line each time.
+ * Each fills a listener that is all zeroes. 0, or -1 with *why (to be freed)
+ * and errno; listener_done() is the caller's then, too.
  */
-int	 listeners_open(struct listeners *, const struct settings *,
-	    size_t slots, char **why);
+
 /*
- * The same under changed settings, at once: addresses that `old` has too
- * keep their sockets (by new descriptors), the rest is opened. Both lists
- * then know the socket files of those; only the last may remove them.
+ * What `bind` says: HOST, HOST:PORT, [v6]:PORT, tcp://, unix:PATH, fd://N;
+ * fcgi://HOST:PORT, fcgi+unix:PATH, fcgi+fd://N. Port 0 takes a free one
+ * (name says which).
  */
-int	 listeners_reopen(struct listeners *, const struct listeners *old,
-	    const struct settings *, size_t slots, char **why);
-/* Take over descriptors that are listening already; adds to the list. */
-int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
-	    enum protocol, char **why);
+int	 listener_open(struct listener *, const char *text,
+	    const struct listener_options *, char **why);
+/* The sockets of `old`, which has an address, by descriptors of our own. */
+int	 listener_share(struct listener *, const struct listener *old,
+	    const struct listener_options *, char **why);
+/* Take over descriptors that are listening already; `address` as a manager
+ * of ours had it in its `bind`, or NULL. */
+int	 listener_take(struct listener *, const char *address,
+	    enum protocol, const int *fds, size_t n, char **why);
+
+/* Open what is missing to a socket for each slot, which listens once a
+ * worker watches it; nothing without reuse_port. 0, or -1 with *why. */
+int	 listener_grow(struct listener *, const struct listener_options *,
+	    char **why);
 /* Is it a socket that listens? */
 bool	 listener_listens(int fd);
-/* All sockets of one listener, from a manager of ours; `address` as its
- * `bind` had it, or NULL. Adds to the list. */
-int	 listeners_take(struct listeners *, const char *address,
-	    enum protocol, const int *fds, size_t n, char **why);
-/* Make room for more slots (a reload under reuse_port): opens what is
- * missing, which listens once a worker watches it. */
-int	 listeners_grow(struct listeners *, const struct settings *,
-	    size_t slots, char **why);
-/* Close all; `unlink` removes the socket files that are ours. */
-void	 listeners_close(struct listeners *, bool unlink);
-/* Only check the syntax of one address. 0 or -1 with *why. */
-int	 listener_check(const char *address, char **why);
+/* Close all of it; `unlink` removes the socket file if it is ours. */
+void	 listener_done(struct listener *, bool unlink);
 
 #endif

@@ -21,7 +21,7 @@ fcgi_libbase_la_SOURCES = \
 	%D%/cwd.c %D%/cwd.h \
 	%D%/host.c %D%/host.h \
 	%D%/inherit.c %D%/inherit.h \
-	%D%/listener.c %D%/listener.h \
+	%D%/listener.c %D%/listener.h %D%/listeners.c %D%/listeners.h \
 	%D%/log.c %D%/log.h \
 	%D%/logfile.c %D%/logfile.h \
 	%D%/notify.c %D%/notify.h \

@@ -20,7 +20,7 @@
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
 #include "fcgi/inherit.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
 #include "fcgi/notify.h"

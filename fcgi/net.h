@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/wire/session.h"
 
 enum {

@@ -6,31 +6,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/why.h"
 #include "fcgi/pidfile.h"
 
 enum pidfile_state { PIDFILE_NONE, PIDFILE_STALE, PIDFILE_OURS, PIDFILE_LIVE,
 	PIDFILE_STRANGE, PIDFILE_ERROR };
-
-static void explain(char **, const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-explain(char **why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(why, fmt, ap) == -1)
-		*why = NULL;
-	va_end(ap);
-}
 
 /* What `text` says of the process it names. */
 static enum pidfile_state
@@ -110,16 +96,14 @@ refuse(const char *path, enum pidfile_state state, pid_t pid, char **why)
 {
 	switch (state) {
 	case PIDFILE_LIVE:
-		explain(why, "pid file %s: process %d is running; if that is "
-		    "not this server, remove the file", path, (int)pid);
-		return -1;
+		return why_set(why, "pid file %s: process %d is running; if "
+		    "that is not this server, remove the file", path,
+		    (int)pid);
 	case PIDFILE_STRANGE:
-		explain(why, "pid file %s: what is there is not a pid file, "
-		    "and is left alone", path);
-		return -1;
+		return why_set(why, "pid file %s: what is there is not a pid "
+		    "file, and is left alone", path);
 	case PIDFILE_ERROR:
-		explain(why, "pid file %s: %s", path, strerror(errno));
-		return -1;
+		return why_set(why, "pid file %s: %s", path, strerror(errno));
 	default:
 		return 0;
 	}
@@ -148,11 +132,9 @@ pidfile_create(const char *path, char **why)
 	state = look(path, &pid);
 	if (refuse(path, state, pid, why) == -1)
 		return -1;
-	if ((name = draft(path)) == NULL) {
-		explain(why, "cannot write pid file %s: %s", path,
+	if ((name = draft(path)) == NULL)
+		return why_set(why, "cannot write pid file %s: %s", path,
 		    strerror(errno));
-		return -1;
-	}
 	/* link() does not overwrite what came into being meanwhile. */
 	if (state == PIDFILE_NONE)
 		rc = link(name, path);
@@ -162,7 +144,7 @@ pidfile_create(const char *path, char **why)
 	    (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS))
 		rc = rename(name, path);	/* no hard links here */
 	if (rc == -1)
-		explain(why, "cannot write pid file %s: %s", path,
+		(void)why_set(why, "cannot write pid file %s: %s", path,
 		    strerror(errno));
 	if (rc == -1 || state == PIDFILE_NONE)
 		(void)unlink(name);	/* gone already after a rename */
@@ -191,11 +173,9 @@ file_rename(const char *from, const char *to, pid_t old, char **why)
 	if (!(state == PIDFILE_LIVE && pid == old) &&
 	    refuse(to, state, pid, why) == -1)
 		return -1;
-	if (rename(from, to) == -1) {
-		explain(why, "cannot write pid file %s: %s", to,
+	if (rename(from, to) == -1)
+		return why_set(why, "cannot write pid file %s: %s", to,
 		    strerror(errno));
-		return -1;
-	}
 	return 0;
 }
 

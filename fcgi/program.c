@@ -19,7 +19,7 @@
 #include "fcgi/host.h"
 #include "fcgi/inherit.h"
 #include "fcgi/kind.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
 #include "fcgi/pidfile.h"

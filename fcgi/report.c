@@ -7,7 +7,7 @@
 #include "conf/settings.h"
 #include "fcgi/crew.h"
 #include "fcgi/generation.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/recycle.h"
 #include "fcgi/report.h"
 #include "fcgi/scoreboard.h"

@@ -8,7 +8,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,22 +15,8 @@
 #include <unistd.h>
 
 #include "conf/settings.h"
+#include "conf/why.h"
 #include "fcgi/rights.h"
-
-static int refuse(char **, const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-refuse(char **why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(why, fmt, ap) == -1)
-		*why = NULL;
-	va_end(ap);
-	return -1;
-}
 
 /* A whole decimal number, as in --user 1000. */
 static bool
@@ -78,7 +63,7 @@ rights_find(const struct settings *s, uid_t *uid, gid_t *gid, char **why)
 		} else if (number(user, &n))
 			u = (uid_t)n;
 		else
-			return refuse(why, "there is no user \"%s\"", user);
+			return why_set(why, "there is no user \"%s\"", user);
 	}
 	if (group != NULL && *group != '\0') {
 		if ((gr = getgrnam(group)) != NULL)
@@ -86,7 +71,7 @@ rights_find(const struct settings *s, uid_t *uid, gid_t *gid, char **why)
 		else if (number(group, &n))
 			g = (gid_t)n;
 		else
-			return refuse(why, "there is no group \"%s\"", group);
+			return why_set(why, "there is no group \"%s\"", group);
 	}
 	*uid = u;
 	*gid = g;
@@ -133,18 +118,18 @@ rights_drop(const struct settings *s, char **why)
 	    gid == getgid())
 		return 0;
 	if (geteuid() == 0 && groups_set(s, gid) == -1)
-		return refuse(why, "cannot set the groups: %s",
+		return why_set(why, "cannot set the groups: %s",
 		    strerror(errno));
 	if (setresgid(gid, gid, gid) == -1)
-		return refuse(why, "cannot become group %lu: %s%s",
+		return why_set(why, "cannot become group %lu: %s%s",
 		    (unsigned long)gid, strerror(errno),
 		    errno == EPERM ? " (only root can)" : "");
 	if (setresuid(uid, uid, uid) == -1)
-		return refuse(why, "cannot become user %lu: %s%s",
+		return why_set(why, "cannot become user %lu: %s%s",
 		    (unsigned long)uid, strerror(errno),
 		    errno == EPERM ? " (only root can)" : "");
 	if (!settled(uid, gid))
-		return refuse(why, "user or group did not change for good");
+		return why_set(why, "user or group did not change for good");
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 #include "fcgi/ctl.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "fcgi/logfile.h"
 #include "fcgi/rights.h"

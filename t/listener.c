@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #include "conf/settings.h"
-#include "fcgi/listener.h"
+#include "fcgi/address.h"
+#include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "t/tap.h"
 
@@ -78,13 +79,15 @@ static const struct {
 static void
 test_check(void)
 {
+	struct address ad;
 	char *why;
 	size_t i;
 	int rc;
 
 	for (i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
 		why = NULL;
-		rc = listener_check(addresses[i].text, &why);
+		if ((rc = address_parse(&ad, addresses[i].text, &why)) == 0)
+			address_done(&ad);
 		ok(rc == addresses[i].rc && (rc == 0) == (why == NULL),
 		    "\"%s\"%s%s", addresses[i].text, why ? ": " : "",
 		    why ? why : "");

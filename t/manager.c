@@ -24,7 +24,7 @@
 
 #include "conf/settings.h"
 #include "fcgi/app.h"
-#include "fcgi/listener.h"
+#include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
 #include "fcgi/scoreboard.h"

@@ -1,0 +1,177 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/settings.h"
+#include "conf/why.h"
+#include "fcgi/listeners.h"
+#include "fcgi/log.h"
+
+enum { TRIES = 5, PAUSE_S = 1 };
+
+/* A listener more, all zeroes. */
+static struct listener *
+push(struct listeners *ls, char **why)
+{
+	struct listener *v;
+
+	if ((v = reallocarray(ls->v, ls->n + 1, sizeof(*v))) == NULL) {
+		(void)why_set(why, "no memory");
+		return NULL;
+	}
+	ls->v = v;
+	memset(&v[ls->n], 0, sizeof(*v));
+	return &v[ls->n++];
+}
+
+/* Undo push(); errno stays. */
+static void
+pop(struct listeners *ls, bool remove)
+{
+	int saved = errno;
+
+	listener_done(&ls->v[--ls->n], remove);
+	errno = saved;
+}
+
+static const struct listener *
+find(const struct listeners *ls, const char *address)
+{
+	size_t i;
+
+	for (i = 0; ls != NULL && i < ls->n; i++)
+		if (ls->v[i].address != NULL &&
+		    strcmp(ls->v[i].address, address) == 0)
+			return &ls->v[i];
+	return NULL;
+}
+
+static int
+open_one(struct listeners *ls, const char *text, const struct listeners *old,
+    const struct listener_options *o, char **why)
+{
+	const struct listener *before = find(old, text);
+	struct listener *l;
+
+	if ((l = push(ls, why)) == NULL)
+		return -1;
+	if ((before != NULL ? listener_share(l, before, o, why) :
+	    listener_open(l, text, o, why)) == 0)
+		return 0;
+	pop(ls, before == NULL);
+	return -1;
+}
+
+/* As gunicorn does: who restarts quickly may be early. */
+static int
+open_patiently(struct listeners *ls, const char *text,
+    const struct listener_options *o, char **why)
+{
+	static const struct timespec pause = { .tv_sec = PAUSE_S };
+	int try;
+
+	for (try = 1;; try++) {
+		if (open_one(ls, text, NULL, o, why) == 0)
+			return 0;
+		if (errno != EADDRINUSE || try == TRIES)
+			return -1;
+		log_warning("%s; trying again in %d second (%d of %d)", *why,
+		    PAUSE_S, try, TRIES - 1);
+		free(*why);
+		*why = NULL;
+		(void)nanosleep(&pause, NULL);	/* a signal cuts it short */
+	}
+}
+
+int
+listeners_open(struct listeners *ls, const struct settings *s, size_t slots,
+    char **why)
+{
+	struct listener_options o = listener_options(s, slots);
+	struct listeners made = { 0 };
+	const char *const *v;
+	size_t i, n;
+
+	v = settings_list(s, SET_bind, &n);
+	for (i = 0; i < n; i++)
+		if (open_patiently(&made, v[i], &o, why) == -1) {
+			listeners_close(&made, true);
+			return -1;
+		}
+	*ls = made;
+	return 0;
+}
+
+int
+listeners_reopen(struct listeners *ls, const struct listeners *old,
+    const struct settings *s, size_t slots, char **why)
+{
+	struct listener_options o = listener_options(s, slots);
+	struct listeners made = { 0 };
+	const char *const *v;
+	size_t i, n;
+
+	v = settings_list(s, SET_bind, &n);
+	for (i = 0; i < n; i++)
+		if (open_one(&made, v[i], old, &o, why) == -1) {
+			/* Files that are still served stay. */
+			while (made.n > 0)
+				pop(&made, find(old,
+				    made.v[made.n - 1].address) == NULL);
+			free(made.v);
+			return -1;
+		}
+	*ls = made;
+	return 0;
+}
+
+int
+listeners_take(struct listeners *ls, const char *address,
+    enum protocol protocol, const int *fds, size_t n, char **why)
+{
+	struct listener *l;
+
+	if ((l = push(ls, why)) == NULL)
+		return -1;
+	if (listener_take(l, address, protocol, fds, n, why) == 0)
+		return 0;
+	pop(ls, false);
+	return -1;
+}
+
+int
+listeners_adopt(struct listeners *ls, const int *fds, size_t n,
+    enum protocol protocol, char **why)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (listeners_take(ls, NULL, protocol, &fds[i], 1, why) == -1)
+			return -1;
+	return 0;
+}
+
+int
+listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
+    char **why)
+{
+	struct listener_options o = listener_options(s, slots);
+	size_t i;
+
+	for (i = 0; i < ls->n; i++)
+		if (listener_grow(&ls->v[i], &o, why) == -1)
+			return -1;
+	return 0;
+}
+
+void
+listeners_close(struct listeners *ls, bool remove)
+{
+	while (ls->n > 0)
+		pop(ls, remove);
+	free(ls->v);
+	ls->v = NULL;
+}
