@@ -362,6 +362,16 @@ settle(struct connection *c)
 		enter(c, NET_HEAD);
 }
 
+/* Bytes to be understood later; there is an end to how many. */
+static bool
+keep(struct connection *c, const char *p, size_t n, size_t max)
+{
+	if (buffer_add(&c->in, p, n, max) == 0)
+		return true;
+	connection_refused(c, &too_large);
+	return false;
+}
+
 /* Bytes have come in `p`, which is not ours to keep. */
 static void
 digest(struct connection *c, char *p, size_t n)
@@ -370,10 +380,8 @@ digest(struct connection *c, char *p, size_t n)
 	    CONNECTION_IN_MAX;
 
 	if (c->in.n > 0 || !attentive(c) || c->net->leaving) {
-		if (buffer_add(&c->in, p, n, max + NET_READ) == -1) {
-			connection_refused(c, &too_large);
+		if (!keep(c, p, n, max + NET_READ))
 			return;
-		}
 		/* A client that is always quicker than the news that its
 		 * request is done would stay here to the last. */
 		if (c->net->leaving && give(c))
@@ -381,8 +389,6 @@ digest(struct connection *c, char *p, size_t n)
 		if (c->in.n >= max)
 			read_stop(c);
 		feed(c);
-		if (attentive(c) && c->in.n >= CONNECTION_IN_MAX)
-			connection_refused(c, &too_large);
 		return;
 	}
 	c->scanned = 0;
@@ -398,10 +404,8 @@ digest(struct connection *c, char *p, size_t n)
 		return;
 	if (n > 0) {
 		c->scanned = attentive(c) ? n : 0;
-		if (buffer_add(&c->in, p, n, CONNECTION_IN_MAX) == -1) {
-			connection_refused(c, &too_large);
+		if (!keep(c, p, n, CONNECTION_IN_MAX))
 			return;
-		}
 	}
 	settle(c);
 }
@@ -442,9 +446,15 @@ feed(struct connection *c)
 	}
 	if (c->close_after || uv_is_closing(&c->uv.handle))
 		return;
+	if (attentive(c) && c->in.n >= CONNECTION_IN_MAX) {
+		connection_refused(c, &too_large);
+		return;
+	}
 	if (c->in.n == 0)
 		buffer_free(&c->in);
-	if (c->stopped && !c->eof && c->in.n < CONNECTION_AHEAD)
+	/* What is not whole, the rest of it is wanted however much it is. */
+	if (c->stopped && !c->eof && (attentive(c) ||
+	    c->in.n < CONNECTION_AHEAD))
 		read_start(c);
 	settle(c);
 }

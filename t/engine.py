@@ -108,6 +108,18 @@ def test_late_pipeliner():
         is_([r and r[0] for r in answers([c])], [504], "but a 504")
 
 
+def test_large_behind():
+    """A head that is larger than what is read ahead of its turn."""
+    with Server("sleepy:application", "-w", "1") as s:
+        for n, want in ((40, 200), (300, 431)):
+            c = s.http(timeout=10)
+            c.send(request("/300") + request("/pid", "".join(
+                "X-%d: %s\r\n" % (i, "x" * 4000) for i in range(n))))
+            is_([c.read().status, c.read().status], [200, want],
+                "a head of %d KB behind another request" % (n * 4))
+            c.close()
+
+
 def test_behind_fcgi():
     with Server("sleepy:application", "-w", "1", "-k", "sync",
                 "--request-timeout", "2", "--graceful-timeout", "10",
@@ -300,6 +312,7 @@ def main():
             ("behind", test_behind, "sync"),
             ("behind", test_behind, "gthread"),
             ("pipeliner", test_late_pipeliner),
+            ("large_behind", test_large_behind),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),

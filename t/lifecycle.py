@@ -217,9 +217,10 @@ def test_more_and_fewer(*more):
     name = " ".join(("TTIN, TTOU",) + more)
     with Server("sleepy:application", "-w", "2", *more) as s:
         for _ in range(2):
+            wait_for(lambda: len(s.workers()) == 2, 10)
             old = set(s.workers())
             s.send_signal(signal.SIGTTIN)
-            wait_for(lambda: len(s.workers()) == 3, 5)
+            wait_for(lambda: len(s.workers()) == 3, 10)
             third = set(s.workers()) - old
             ok(wait_for(lambda: third & pids_at_once(s), 30),
                name + ": a third worker serves")
