@@ -15,10 +15,12 @@
 
 struct connection;
 
-/* What the writing side reports, in the loop. */
+/* Whom the reading and the writing side report to, in the loop. */
 struct connection_ops {
+	uv_alloc_cb	 alloc;
+	uv_read_cb	 read;
 	/* The queue is empty, or the client is gone (broken). */
-	void	(*flushed)(struct connection *, bool broken);
+	void		 (*flushed)(struct connection *, bool broken);
 };
 
 enum {

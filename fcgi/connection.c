@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fcgi/child.h"
+#include "fcgi/conn_life.h"
 #include "fcgi/connection.h"
 #include "fcgi/handoff.h"
 #include "fcgi/log.h"
@@ -14,13 +14,9 @@
 
 static void	 feed(struct connection *);
 static void	 go_on(struct connection *);
-static void	 on_alloc(uv_handle_t *, size_t, uv_buf_t *);
-static void	 on_read(uv_stream_t *, ssize_t, const uv_buf_t *);
 
 static const struct http_refusal too_large = { 431,
 	"request head too large" };
-
-/* --- lists and the end */
 
 /* To another worker, if one takes it; else it is tried at each tick. */
 static bool
@@ -28,105 +24,8 @@ give(struct connection *c)
 {
 	if (!handoff_give(c))
 		return false;
-	connection_cut(c);
+	conn_cut(c);
 	return true;
-}
-
-static void
-enter(struct connection *c, enum net_list list)
-{
-	if (uv_is_closing(&c->uv.handle))
-		return;
-	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
-	c->in_list = list;
-	TAILQ_INSERT_TAIL(&c->net->list[list], c, entry);
-	c->since_ms = uv_now(&c->net->loop);
-}
-
-static void
-release(struct connection *c)
-{
-	if (!c->closed || c->refs > 0)
-		return;
-	sink_forget(c);
-	pthread_mutex_destroy(&c->lock);
-	pthread_cond_destroy(&c->drained);
-	free(c);
-}
-
-static void
-on_closed(uv_handle_t *h)
-{
-	struct connection *c = h->data;
-
-	c->closed = true;
-	release(c);
-}
-
-void
-connection_cut(struct connection *c)
-{
-	if (uv_is_closing(&c->uv.handle))
-		return;
-	sink_break(c);
-	sink_unwatch(c);
-	if (child_born() && !c->given)	/* who may keep it open */
-		(void)shutdown(c->fd, SHUT_RDWR);
-	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
-	c->net->nconns--;
-	buffer_free(&c->in);
-	if (c->spill.fd != -1)
-		(void)close(c->spill.fd);
-	if (conn_fastcgi(c)) {
-		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
-		free(c->session.fastcgi);
-		c->session.fastcgi = NULL;
-	} else
-		http_session_done(&c->session.http, &c->net->pool);
-	uv_close(&c->uv.handle, on_closed);
-}
-
-/* Is an answer still to come from a caller? */
-static bool
-awaited(const struct connection *c)
-{
-	const struct request *rq;
-
-	for (rq = c->active; rq != NULL; rq = rq->sibling)
-		if (!rq->abandoned)
-			return true;
-	return false;
-}
-
-static void
-read_start(struct connection *c)
-{
-	c->stopped = false;
-	(void)uv_read_start(&c->uv.stream, on_alloc, on_read);
-}
-
-/* Close once everything has gone out. After a refusal the client may still
- * be sending; closing at once would reset it and lose our answer. */
-static void
-finish(struct connection *c, bool linger)
-{
-	c->close_after = true;
-	if (awaited(c) || uv_is_closing(&c->uv.handle) ||
-	    c->in_list == NET_LINGER)
-		return;
-	if (sink_pending(c)) {
-		enter(c, NET_SENDING);
-		return;
-	}
-	if (!linger || c->eof) {
-		connection_cut(c);
-		return;
-	}
-	(void)shutdown(c->fd, SHUT_WR);
-	buffer_free(&c->in);
-	enter(c, NET_LINGER);
-	if (c->stopped)
-		read_start(c);
 }
 
 static void
@@ -134,28 +33,18 @@ flushed(struct connection *c, bool broken)
 {
 	if (broken) {
 		if (c->refs == 0)
-			connection_cut(c);
+			conn_cut(c);
 		return;
 	}
 	if (c->in_list != NET_SENDING)
 		return;
 	if (c->close_after)
-		finish(c, false);
+		conn_finish(c, false);
 	else
 		go_on(c);
 }
 
 /* --- reading */
-
-static void
-read_stop(struct connection *c)
-{
-	if (!c->stopped) {
-		(void)uv_read_stop(&c->uv.stream);
-		c->stopped = true;
-		atomic_store(&c->eager, true);
-	}
-}
 
 static void
 on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
@@ -181,12 +70,12 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 	log_warning("%s request from ip=%s: %s",
 	    no->status == 503 ? "Refused" : "Invalid",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
-	read_stop(c);
+	conn_rest(c);
 	if (!conn_fastcgi(c) && c->active == NULL) {
 		n = http_error_page(page, sizeof(page), no->status, no->why);
 		sink_raw(c, page, n);
 	}
-	finish(c, !conn_fastcgi(c));
+	conn_finish(c, !conn_fastcgi(c));
 }
 
 /* What is needed for a request cannot be had. */
@@ -204,7 +93,7 @@ take(struct connection *c, struct request *rq)
 	rq->sink = &connection_sink;
 	conn_add(c, rq);
 	if (c->in_list != NET_BUSY)
-		enter(c, NET_BUSY);
+		conn_enter(c, NET_BUSY);
 }
 
 static void
@@ -224,7 +113,7 @@ abort_id(struct connection *c, uint16_t id)
 	record_end(end, id, 0, RECORD_REQUEST_COMPLETE);
 	sink_raw(c, end, sizeof(end));
 	if (!rq->keep)
-		finish(c, false);
+		conn_finish(c, false);
 }
 
 /* One step of the protocol on p[0..n). False: nothing more to do now. */
@@ -239,7 +128,7 @@ step_http(struct connection *c, char *p, size_t n, size_t *used)
 	    c->scanned, used)) {
 	case SESSION_SEND:
 		sink_raw(c, PASSENGER_PONG, strlen(PASSENGER_PONG));
-		finish(c, false);
+		conn_finish(c, false);
 		return false;
 	case SESSION_CONTINUE:
 		sink_raw(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -282,7 +171,7 @@ refuse_fastcgi(struct connection *c, struct fastcgi_session *s)
 	response_error(rq, s->no.status, s->no.why);
 	request_put(&c->net->pool, rq);
 	if (s->close)
-		finish(c, false);
+		conn_finish(c, false);
 	return !c->close_after;
 }
 
@@ -298,7 +187,7 @@ step_fastcgi(struct connection *c, char *p, size_t n, size_t *used)
 		sink_raw(c, s->reply, s->reply_n);
 		if (!s->close)
 			return true;
-		finish(c, false);	/* there may be no session now */
+		conn_finish(c, false);	/* there may be no session now */
 		return false;
 	case SESSION_REQUEST:
 		rq = s->rq;
@@ -355,11 +244,11 @@ settle(struct connection *c)
 	else
 		body = c->session.fastcgi->nopen > 0;
 	if (body)
-		enter(c, NET_BODY);
+		conn_enter(c, NET_BODY);
 	else if (c->in.n == 0)
-		enter(c, NET_IDLE);
+		conn_enter(c, NET_IDLE);
 	else if (c->in_list != NET_HEAD)	/* its clock does not restart */
-		enter(c, NET_HEAD);
+		conn_enter(c, NET_HEAD);
 }
 
 /* Bytes to be understood later; there is an end to how many. */
@@ -387,7 +276,7 @@ digest(struct connection *c, char *p, size_t n)
 		if (c->net->leaving && give(c))
 			return;
 		if (c->in.n >= max)
-			read_stop(c);
+			conn_rest(c);
 		feed(c);
 		return;
 	}
@@ -455,7 +344,7 @@ feed(struct connection *c)
 	/* What is not whole, the rest of it is wanted however much it is. */
 	if (c->stopped && !c->eof && (attentive(c) ||
 	    c->in.n < CONNECTION_AHEAD))
-		read_start(c);
+		conn_read(c);
 	settle(c);
 }
 
@@ -476,11 +365,11 @@ static void
 at_eof(struct connection *c)
 {
 	c->eof = true;
-	read_stop(c);
+	conn_rest(c);
 	if (c->refs == 0 && c->in_list != NET_SENDING) {
 		if (c->in_list == NET_BODY)
 			log_info("The client left within a request's body");
-		connection_cut(c);
+		conn_cut(c);
 		return;
 	}
 	if (conn_fastcgi(c))
@@ -519,9 +408,9 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 		if (c->refs > 0) {
 			c->eof = true;
 			nobody_there(c);
-			read_stop(c);
+			conn_rest(c);
 		} else
-			connection_cut(c);
+			conn_cut(c);
 	} else if (n == 0 || c->in_list == NET_LINGER || c->close_after)
 		return;		/* not wanted any more */
 	else if (b->base == c->net->buffer)
@@ -537,7 +426,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 			refuse_all(c);
 			break;
 		default:
-			enter(c, NET_BODY);
+			conn_enter(c, NET_BODY);
 		}
 	}
 }
@@ -548,14 +437,14 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 static void
 go_on(struct connection *c)
 {
-	enter(c, NET_IDLE);
+	conn_enter(c, NET_IDLE);
 	atomic_store_explicit(&c->eager, c->stopped, memory_order_relaxed);
 	if (c->in.n > 0 || c->stopped)
 		feed(c);
 	if (uv_is_closing(&c->uv.handle) || c->refs > 0)
 		return;
 	if (c->eof)
-		connection_cut(c);
+		conn_cut(c);
 	else if (c->net->leaving && !c->receiving)
 		(void)give(c);
 }
@@ -571,30 +460,30 @@ connection_done(struct request *rq)
 	broken = sink_state(c, &pending);
 	request_put(&c->net->pool, rq);
 	if (uv_is_closing(&c->uv.handle)) {
-		release(c);
+		conn_release(c);
 		return;
 	}
 	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
 	if (abandoned) {		/* it was answered for */
 		if (c->close_after || c->eof)
-			finish(c, false);
+			conn_finish(c, false);
 		else
 			settle(c);
 		return;
 	}
 	if (cut && conn_fastcgi(c)) {
-		connection_cut(c);	/* the only way to say "not whole" */
+		conn_cut(c);	/* the only way to say "not whole" */
 		return;
 	}
 	if (!keep || broken || c->close_after || (c->eof && c->in.n == 0)) {
-		finish(c, c->in.n > 0);
+		conn_finish(c, c->in.n > 0);
 		return;
 	}
 	if (c->refs > 0)
 		return;
 	if (pending)
-		enter(c, NET_SENDING);
+		conn_enter(c, NET_SENDING);
 	else
 		go_on(c);
 }
@@ -610,7 +499,7 @@ connection_take_back(struct request *rq)
 		c->session.fastcgi->running--;
 	request_put(&c->net->pool, rq);
 	if (c->refs == 0) {
-		enter(c, NET_HEAD);
+		conn_enter(c, NET_HEAD);
 		(void)give(c);
 	}
 }
@@ -649,7 +538,7 @@ connection_abandon(struct request *rq, int status)
 	if (uv_is_closing(&c->uv.handle))
 		return true;
 	if (on_wire) {
-		connection_cut(c);
+		conn_cut(c);
 		return true;
 	}
 	if (!conn_fastcgi(c))
@@ -659,7 +548,7 @@ connection_abandon(struct request *rq, int status)
 		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
 		    status, why));
 	if (!conn_fastcgi(c) || !rq->keep)
-		finish(c, !conn_fastcgi(c));
+		conn_finish(c, !conn_fastcgi(c));
 	return true;
 }
 
@@ -691,13 +580,15 @@ void
 connection_start(struct connection *c, const char *in, size_t n)
 {
 	static const struct connection_ops ops = {
+		.alloc = on_alloc,
+		.read = on_read,
 		.flushed = flushed,
 	};
 
 	c->ops = &ops;
 	if (open_handle(c) != 0) {
 		log_error("Cannot watch a new connection: out of resources");
-		connection_cut(c);
+		conn_cut(c);
 	} else if (c->spill.fd != -1) {
 		if (buffer_add(&c->in, in, n, CONNECTION_IN_MAX) == -1)
 			refuse_all(c);

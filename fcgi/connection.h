@@ -22,6 +22,5 @@ void	 connection_take_back(struct request *);
 void	 connection_refuse(struct request *);
 /* Answer with an error page and close, without a request. */
 void	 connection_refused(struct connection *, const struct http_refusal *);
-/* Close at once. */
-void	 connection_cut(struct connection *);
+
 #endif

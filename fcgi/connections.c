@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/conn_life.h"
 #include "fcgi/connection.h"
 #include "fcgi/connections.h"
 #include "fcgi/handoff.h"
@@ -138,7 +139,7 @@ expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 			connection_refused(c, &(struct http_refusal){ 408,
 			    "the request did not become whole in time" });
 		else
-			connection_cut(c);
+			conn_cut(c);
 	}
 }
 
@@ -183,7 +184,7 @@ connections_leave(struct net *net)
 		    c = next) {
 			next = TAILQ_NEXT(c, entry);
 			if (handoff_give(c))
-				connection_cut(c);
+				conn_cut(c);
 		}
 }
 

@@ -51,7 +51,8 @@ fcgi_libserver_la_SOURCES = \
 	%D%/board.c %D%/board.h \
 	%D%/child.c %D%/child.h \
 	%D%/command.c %D%/command.h \
-	%D%/conn.c %D%/conn.h %D%/connection.c %D%/connection.h \
+	%D%/conn.c %D%/conn.h %D%/conn_life.c %D%/conn_life.h \
+	%D%/connection.c %D%/connection.h \
 	%D%/connections.c %D%/connections.h \
 	%D%/crew.h %D%/ctl.c %D%/ctl.h \
 	%D%/ctl_place.c %D%/ctl_place.h \

@@ -13,7 +13,7 @@
 #endif
 
 #include "fcgi/acceptor.h"
-#include "fcgi/connection.h"
+#include "fcgi/conn_life.h"
 #include "fcgi/connections.h"
 #include "fcgi/handoff.h"
 #include "fcgi/loop.h"
@@ -140,7 +140,7 @@ loop_done(struct net *net)
 	acceptors_close(net);
 	for (i = 0; i < NET_LISTS; i++)
 		while ((c = TAILQ_FIRST(&net->list[i])) != NULL)
-			connection_cut(c);
+			conn_cut(c);
 	(void)uv_run(&net->loop, UV_RUN_NOWAIT);
 	connections_todo(net);
 	uv_walk(&net->loop, close_handle, NULL);

@@ -1,0 +1,23 @@
+/*
+ * What a connection is waited for, whether it is read from, and its end.
+ */
+#ifndef FCGI_CONN_LIFE_H
+#define FCGI_CONN_LIFE_H
+
+#include "fcgi/conn.h"
+
+/* It waits for that from now on. */
+void	 conn_enter(struct connection *, enum net_list);
+/* Read on, or nothing more for now. */
+void	 conn_read(struct connection *);
+void	 conn_rest(struct connection *);
+/* Close once everything has gone out. After a refusal the client may still
+ * be sending; closing at once would reset it and lose our answer: `linger`
+ * waits for it to hang up. */
+void	 conn_finish(struct connection *, bool linger);
+/* Close at once. */
+void	 conn_cut(struct connection *);
+/* Free it, if nothing refers to it any more. */
+void	 conn_release(struct connection *);
+
+#endif
