@@ -4,6 +4,7 @@ queued behind them, clients that take nothing, processes that die. No
 request that was read may be lost without an answer or a line in the log.
 """
 import os
+import random
 import resource
 import signal
 import socket
@@ -118,6 +119,26 @@ def test_large_behind():
             is_([c.read().status, c.read().status], [200, want],
                 "a head of %d KB behind another request" % (n * 4))
             c.close()
+
+
+def test_own_variables():
+    """No caller sees what another's request said."""
+    methods, wrong = ("GET", "POST"), []
+
+    def client():
+        with s.http(timeout=20) as c:
+            for _ in range(2000):
+                method, query = random.choice(methods), random.choice("12")
+                r = c.get("/?" + query, method=method)
+                if r.body != b"%s %s" % (method.encode(), query.encode()):
+                    wrong.append((method, query, r.body))
+    with Server("collected:application", "-w", "1", "--threads", "4") as s:
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for one in clients:
+            one.start()
+        for one in clients:
+            one.join()
+    is_(wrong, [], "four callers, each with its own variables")
 
 
 def test_behind_fcgi():
@@ -313,6 +334,7 @@ def main():
             ("behind", test_behind, "gthread"),
             ("pipeliner", test_late_pipeliner),
             ("large_behind", test_large_behind),
+            ("own_variables", test_own_variables),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),

@@ -425,6 +425,12 @@ def test_big(s, title):
             c.send(b"100000\r\n" + data[i:i + (1 << 20)] + b"\r\n")
         r = c.send(b"0\r\n\r\n").read()
         ok(r.json()["sha256"] == want, title + ": the same chunked")
+        data = b"".join(b"x" * (i % 99) + b"\n" for i in range(20000))
+        want = hashlib.sha256(data).hexdigest()
+        for path in ("/lines", "/iter", "/readlines"):
+            r = c.post(path, data)
+            ok(r.status == 200 and r.json()["sha256"] == want,
+               "%s: 1 MB of lines, %s" % (title, path), repr(r)[:99])
 
 
 def test_forwarded(klass):

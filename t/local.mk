@@ -187,7 +187,8 @@ endif
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
 EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/apache.py t/lsan.supp \
 	t/python.supp t/corpus t/bench/run \
-	t/apps/broken.py t/apps/calls.py t/apps/confmod.py t/apps/exits.py \
+	t/apps/broken.py t/apps/calls.py t/apps/collected.py \
+	t/apps/confmod.py t/apps/exits.py \
 	t/apps/gated.py t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
 	t/apps/rude.py t/apps/greedy.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \

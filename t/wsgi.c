@@ -349,6 +349,7 @@ static void
 test_bodies(void)
 {
 	static char big[200001];
+	size_t n;
 
 	memset(big, 'b', sizeof(big) - 1);
 	call_app("read_size", NULL, big);
@@ -359,6 +360,13 @@ test_bodies(void)
 	fake.window = 1000;
 	ok(shim_call(&fake) == 0 && fake.sink.n > 190000,
 	    "a line of many windows");
+	for (n = 1; n <= 6; n++) {
+		call_app("read_lines", NULL, "abcdefgh\n\nxy");
+		fake.window = n;
+		ok(shim_call(&fake) == 0 && strcmp(fake.sink.p,
+		    "[b'abcdefgh\\n', b'\\n', b'xy']") == 0,
+		    "lines in windows of %zu", n);
+	}
 	call_app("read_all", NULL, "some");
 	fake.peek_fails = EIO;
 	ok(shim_call(&fake) == -1 && strstr(shim_log.p, "OSError: [Errno 5]"),

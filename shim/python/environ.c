@@ -25,6 +25,7 @@ struct known {
 static struct known fixed[VAR_COUNT];
 static struct known seen[HEADERS_SEEN];
 static PyObject *base, *common;
+static unsigned int changes;		/* of the base */
 static PyObject *key_input, *key_errors, *key_scheme, *https;
 
 static const char *const fixed_names[VAR_COUNT] = {
@@ -153,12 +154,30 @@ environ_set(PyObject *env, const struct var *v)
 	if (value == NULL)
 		return -1;
 	rv = PyDict_SetItem(env, k->key, value);
-	if (rv == 0 && v->value.n <= VALUE_KEPT && (!k->basic ||
-	    (rv = PyDict_SetItem(base, k->key, value)) == 0))
+	if (rv == 0 && k->basic && v->value.n <= VALUE_KEPT) {
+		changes++;
+		rv = PyDict_SetItem(base, k->key, value);
+	}
+	if (rv == 0 && v->value.n <= VALUE_KEPT)
 		Py_XSETREF(k->last, value);
 	else
 		Py_DECREF(value);
 	return rv;
+}
+
+/* A dictionary is made ready for the garbage collector, which may let other
+ * callers run: then the copy is of a base that is no more. */
+static PyObject *
+base_copy(void)
+{
+	PyObject *env = NULL;
+	unsigned int then;
+
+	do {
+		then = changes;
+		Py_XSETREF(env, PyDict_Copy(base));
+	} while (env != NULL && then != changes);
+	return env;
 }
 
 PyObject *
@@ -167,7 +186,7 @@ environ_new(const struct app_request *rq, PyObject *input, PyObject *errors)
 	PyObject *env;
 	size_t i;
 
-	if ((env = PyDict_Copy(base)) == NULL)
+	if ((env = base_copy()) == NULL)
 		return NULL;
 	for (i = 0; i < rq->nvars; i++)
 		if (environ_set(env, &rq->vars[i]) == -1)

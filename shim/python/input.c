@@ -96,15 +96,19 @@ input_take(struct input *in, Py_ssize_t size)
 	return out;
 }
 
-/* Append to a bytes object that only we have; steals it on failure. */
+/* Append to a bytes object that only we have; steals it on failure. Python
+ * shares bytes of one byte when it makes them from text, but not when it
+ * makes room. */
 static PyObject *
 bytes_append(PyObject *b, const char *p, size_t n)
 {
 	Py_ssize_t had = b != NULL ? PyBytes_GET_SIZE(b) : 0;
 
 	if (b == NULL)
-		return PyBytes_FromStringAndSize(p, (Py_ssize_t)n);
-	if (_PyBytes_Resize(&b, had + (Py_ssize_t)n) == 0)
+		b = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
+	else
+		(void)_PyBytes_Resize(&b, had + (Py_ssize_t)n);
+	if (b != NULL)
 		memcpy(PyBytes_AS_STRING(b) + had, p, n);
 	return b;
 }
