@@ -466,6 +466,42 @@ def application(environ, start_response):
             is_(s.http().get("/").status, 200, "and the next one serves")
 
 
+def test_writer_beside():
+    """write() in a thread that outlives the call: what it took is sent."""
+    app = """
+import threading
+taken = {}
+def application(environ, start_response):
+    write = start_response("200 OK", [])
+    key = environ["QUERY_STRING"]
+    if environ["PATH_INFO"] == "/taken":
+        return [b"%d" % taken.get(key, -1)]
+    def run():
+        n = 0
+        try:
+            for _ in range(20):
+                write(b"x" * 200000)
+                n += 200000
+        except RuntimeError:
+            pass
+        taken[key] = n
+    threading.Thread(target=run).start()
+    return []
+"""
+    conf = "def post_request(worker, req, environ, resp):\n    pass\n"
+    for name, text in (("without hooks", ""), ("with hooks", conf)):
+        wrong = []
+        with Ours(text, app=app) as s:
+            for i in range(30):
+                r = s.http().get("/?%d" % i)
+                c = s.http()
+                wait_for(lambda: c.get("/taken?%d" % i).body != b"-1")
+                taken = int(c.get("/taken?%d" % i).body)
+                if not r.complete or len(r.body) != taken:
+                    wrong.append((r.complete, len(r.body), taken))
+        is_(wrong, [], "write() in a thread, %s: all it took" % name)
+
+
 def test_tools():
     """What hooks do elsewhere: threads, logging, signals, other programs."""
     conf = r"""
@@ -873,7 +909,8 @@ if __name__ == "__main__":
         test_same()
     else:
         skip("gunicorn is not installed")
-    for test in (test_raising, test_request_hooks, test_tools, test_exits,
+    for test in (test_raising, test_request_hooks, test_writer_beside,
+                 test_tools, test_exits,
                  test_reload, test_abort, test_site, test_stand_in,
                  test_alone, test_native, test_commands, test_slow_commands):
         attempt(test)

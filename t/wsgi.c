@@ -165,6 +165,8 @@ static const struct {
 	BAD("writes_text", "bytes, not str"),
 	{ "writes_gone", NULL, -1, "200 OK" TEXT, "w", -1, "DEBUG The client "
 	    "left", NULL, 2, 0 },
+	{ "writes_wrong", NULL, -1, "200 OK" TEXT, "w", -1, "LookupError: of "
+	    "its own", NULL, 2, 0 },
 	GOOD("keeps", NULL, "kept", 4),
 	{ "uses_kept", NULL, 0, "200 OK" TEXT, "RuntimeError RuntimeError "
 	    "ValueError ValueError True", 52, "ERROR after the end\n", NULL,

@@ -28,6 +28,7 @@ struct response {
 	bool			 given;		/* the server has the head */
 	bool			 gone;
 	bool			 busy;		/* sending without the GIL */
+	bool			 over;		/* the call has returned */
 };
 
 /* ---- what start_response() was told ---- */
@@ -163,7 +164,7 @@ raise_info(PyObject *info)
 static int
 response_may_start(struct response *r, PyObject *info)
 {
-	if (r->rq == NULL) {
+	if (r->over) {
 		PyErr_SetString(PyExc_RuntimeError,
 		    "start_response() after the end of the request");
 		return -1;
@@ -350,7 +351,7 @@ response_write(PyObject *self, PyObject *chunk)
 {
 	struct response *r = (struct response *)self;
 
-	if (r->rq == NULL) {
+	if (r->over) {
 		PyErr_SetString(PyExc_RuntimeError,
 		    "write() after the end of the request");
 		return NULL;
@@ -516,10 +517,11 @@ reply_open(PyObject *self, struct app_request *rq)
 
 	r->rq = rq;
 	r->gone = false;
+	r->over = false;
 }
 
-bool
-reply_close(PyObject *self)
+void
+reply_over(PyObject *self)
 {
 	struct response *r = (struct response *)self;
 
@@ -529,6 +531,15 @@ reply_close(PyObject *self)
 		(void)usleep(1000);
 		Py_END_ALLOW_THREADS
 	}
+	r->over = true;
+}
+
+bool
+reply_close(PyObject *self)
+{
+	struct response *r = (struct response *)self;
+
+	reply_over(self);
 	r->rq = NULL;
 	response_clear(r);
 	return Py_REFCNT(r) == 3 && Py_REFCNT(r->start) == 1 &&

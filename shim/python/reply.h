@@ -20,6 +20,9 @@ int	 reply_init(void);
 /* A new reply, or NULL with an exception. */
 PyObject *reply_new(void);
 void	 reply_open(PyObject *, struct app_request *);
+/* The call has returned, and what other threads were writing is written:
+ * nobody can write any more. What reply_answer() tells stays. */
+void	 reply_over(PyObject *);
 /* The request is over. True when nobody kept the reply: it can be opened
  * again. Else let go of it by reply_drop(). */
 bool	 reply_close(PyObject *);

@@ -188,7 +188,8 @@ call_failed(PyObject *reply, const struct app_request *rq)
 		uri = request_var(rq, VAR_REQUEST_URI);
 	if (uri.n == 0)
 		uri = request_var(rq, VAR_PATH_INFO);
-	if (reply_gone(reply)) {
+	if (reply_gone(reply) && (PyErr_Occurred() == NULL ||
+	    PyErr_ExceptionMatches(PyExc_ConnectionError))) {
 		PyErr_Clear();
 		shim.server->log(APP_DEBUG, "The client left during %.*s %.*s",
 		    (int)method.n, method.p, (int)uri.n, uri.p);
@@ -222,6 +223,7 @@ result_close(PyObject *result)
 static void
 call_keep(struct exchange *x, PyObject *env, struct app_request *rq)
 {
+	reply_over(x->reply);
 	x->env = env;
 	rq->app = x;
 }

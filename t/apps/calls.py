@@ -291,6 +291,15 @@ def writes_gone(environ, start_response):
     return []
 
 
+def writes_wrong(environ, start_response):
+    write = start_response("200 OK", TEXT)
+    try:
+        for _ in range(100):
+            write(b"w")
+    except BrokenPipeError:
+        raise LookupError("of its own")
+
+
 def writes_beside(environ, start_response):
     """Another thread is in write(): ours is refused, the end waits."""
     write = start_response("200 OK", TEXT)
