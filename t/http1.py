@@ -106,6 +106,11 @@ ANSWERED = [
      request("/h", "X-User: a\r\nX_User: b\r\nX_Other: c\r\n"),
      lambda r: env(r).get("HTTP_X_USER") == "a"
      and "HTTP_X_OTHER" not in env(r)),
+    ("SCRIPT_NAME of a proxy", request("/app/h", "SCRIPT_NAME: /app/\r\n"),
+     has(SCRIPT_NAME="/app", PATH_INFO="/h", HTTP_SCRIPT_NAME="/app/")),
+    ("SCRIPT_NAME of a proxy, elsewhere",
+     request("/apple", "SCRIPT_NAME: /app\r\n"),
+     has(SCRIPT_NAME="", PATH_INFO="/apple")),
     ("X-Forwarded-For does not change REMOTE_ADDR",
      request("/h", "X-Forwarded-For: 1.2.3.4\r\n"),
      has(REMOTE_ADDR="127.0.0.1")),
@@ -480,6 +485,23 @@ def test_echo(klass):
             ok(r.status == 200 and env(r)["PATH_INFO"] == "/u"
                and env(r).get("REMOTE_ADDR", "") == "",
                klass + ": over a unix socket", repr(r))
+        for host, name, port in (
+                ("a.example", "a.example", "80"), ("a:81", "a", "81"),
+                ("[::1]:8080", "[::1]", "8080"), ("[::1]", "[::1]", "80"),
+                ("a:", "a", "80"), (":81", "localhost", "81"),
+                ("", "localhost", "80")):
+            with s.http() as c:
+                r = c.send(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n"
+                           % host.encode()).read()
+                ok(r.status == 200 and has(SERVER_NAME=name,
+                                           SERVER_PORT=port)(r),
+                   "%s: on a unix socket, Host: %s" % (klass, host), repr(r))
+        with s.http() as c:
+            r = c.send(b"GET http://%s/ HTTP/1.1\r\nHost:\r\n\r\n"
+                       % (b"a" * 3000)).read()
+            ok(r.status == 200 and has(SERVER_NAME="a" * 3000)(r),
+               klass + ": on a unix socket, a large name in the target",
+               repr(r))
 
 
 # --- what the application does: path, version, status, body (None: any),

@@ -185,13 +185,29 @@ is_https(const struct wire_config *c, const struct peer *peer,
 	return https;
 }
 
-/* SCRIPT_NAME is the mount; PATH_INFO is what follows it. */
-static int
-path_vars(struct request *rq, const struct wire_config *c,
-    const struct http_head *h, struct http_refusal *no)
+/* Where a proxy says that the application is mounted, or else we. */
+static struct str
+mount_of(const struct wire_config *c, const struct peer *peer,
+    const struct http_head *h)
 {
 	struct str mount = c->script_name != NULL ? str_of(c->script_name) :
 	    STR("");
+	size_t i;
+
+	for (i = 0; peer->trusted && c->passenger == NULL &&
+	    i < h->nheaders; i++)
+		if (str_is_nocase(h->headers[i].name, "SCRIPT_NAME"))
+			mount = h->headers[i].value;
+	while (mount.n > 0 && mount.p[mount.n - 1] == '/')
+		mount.n--;
+	return mount;
+}
+
+/* SCRIPT_NAME is the mount; PATH_INFO is what follows it. */
+static int
+path_vars(struct request *rq, const struct http_head *h, struct str mount,
+    struct http_refusal *no)
+{
 	char *p = request_mem(rq, h->path.n + 1);
 	ssize_t n;
 
@@ -206,10 +222,27 @@ path_vars(struct request *rq, const struct wire_config *c,
 		n -= (ssize_t)mount.n;
 	} else
 		mount = STR("");
-	(void)request_var(rq, VAR_SCRIPT_NAME, STR("SCRIPT_NAME"), mount);
+	(void)request_var(rq, VAR_SCRIPT_NAME, STR("SCRIPT_NAME"),
+	    keep(rq, mount));
 	(void)request_var(rq, VAR_PATH_INFO, STR("PATH_INFO"),
 	    (struct str){ p, (size_t)n });
 	return 0;
+}
+
+/* HOST, HOST:PORT, [v6] or [v6]:PORT, where it has them. */
+static void
+host_split(struct str host, struct str *name, struct str *port)
+{
+	const char *colon = memrchr(host.p, ':', host.n);
+	const char *bracket = memrchr(host.p, ']', host.n);
+	size_t n;
+
+	if (colon == NULL || (bracket != NULL && colon < bracket))
+		colon = host.p + host.n;
+	if ((n = (size_t)(colon - host.p)) > 0)
+		*name = (struct str){ host.p, n };
+	if (n + 1 < host.n)
+		*port = (struct str){ colon + 1, host.n - n - 1 };
 }
 
 static void
@@ -219,7 +252,6 @@ peer_vars(struct request *rq, const struct wire_config *c,
 	struct str name = peer->server_name, port = peer->server_port,
 	    addr = { peer->addr, peer->addr_n }, real = STR("");
 	bool between = c->passenger != NULL;
-	const char *colon;
 
 	if (between)
 		real = passengers(h, "!~Passenger-Client-Address");
@@ -227,14 +259,9 @@ peer_vars(struct request *rq, const struct wire_config *c,
 		addr = real;
 	/* On a socket without a name it is what was asked for. */
 	if (peer->unix_socket || between) {
-		name = h->host.n > 0 ? keep(rq, h->host) : STR("localhost");
+		name = STR("localhost");
 		port = rq->pub.https ? STR("443") : STR("80");
-		if (name.p[0] != '[' && (colon = memrchr(name.p, ':',
-		    name.n)) != NULL) {
-			port = (struct str){ colon + 1,
-			    (size_t)(name.p + name.n - colon - 1) };
-			name.n = (size_t)(colon - name.p);
-		}
+		host_split(keep(rq, h->host), &name, &port);
 	}
 	(void)request_var(rq, VAR_SERVER_NAME, STR("SERVER_NAME"), name);
 	(void)request_var(rq, VAR_SERVER_PORT, STR("SERVER_PORT"), port);
@@ -250,14 +277,15 @@ fill_request(struct request *rq, const struct wire_config *c,
     const struct peer *peer, const struct http_head *h, size_t size,
     struct http_refusal *no)
 {
-	struct str target;
+	struct str target, mount = mount_of(c, peer, h);
 	bool contradict;
 	uint64_t seen = 0;
 	size_t i, from;
 
-	/* Names grow by 5 bytes; the path and host are kept twice. */
-	if (request_reserve(rq, 2 * size + 6 * h->nheaders + join_room(h) +
-	    128 + NUMBER_MAX) == -1) {
+	/* Names grow by 5 bytes; the path is kept twice, and so is the host,
+	 * which may be in the target as well. */
+	if (request_reserve(rq, 2 * size + h->host.n + mount.n +
+	    6 * h->nheaders + join_room(h) + 128 + NUMBER_MAX) == -1) {
 		*no = (struct http_refusal){ 431, "head too large" };
 		return -1;
 	}
@@ -275,7 +303,7 @@ fill_request(struct request *rq, const struct wire_config *c,
 	target = keep(rq, h->target);
 	(void)request_var(rq, VAR_RAW_URI, STR("RAW_URI"), target);
 	(void)request_var(rq, VAR_REQUEST_URI, STR("REQUEST_URI"), target);
-	if (path_vars(rq, c, h, no) == -1)
+	if (path_vars(rq, h, mount, no) == -1)
 		return -1;
 	(void)request_var(rq, VAR_QUERY_STRING, STR("QUERY_STRING"),
 	    keep(rq, h->query));
