@@ -306,8 +306,9 @@ lead(struct thread *t, bool look)
 	if (net->leaving && d->ready != NULL && d->running >= d->c.threads)
 		late_recall(d);
 	acceptors_pause(net, shed_full(d));
-	/* Reaping may have brought the next of pipelined requests. */
-	block = !look && net->fresh == NULL;
+	/* Reaping may have brought the next of pipelined requests, and others
+	 * may be done since: nobody wakes who does not block yet. */
+	block = !look && net->fresh == NULL && d->done == NULL;
 	d->blocked = block;
 	pthread_mutex_unlock(&d->m);
 	if (!look)

@@ -101,6 +101,7 @@ receive(struct net *net, int from)
 	int fd[2] = { -1, -1 };
 	size_t nfds;
 	ssize_t n;
+	bool ours;
 
 	/* Without room for its descriptors a message would lose them. */
 	if (!room(from)) {
@@ -113,10 +114,12 @@ receive(struct net *net, int from)
 	if (n == -1)
 		return false;
 	nfds = descriptors(&m, fd);
-	if (n < (ssize_t)sizeof(head) || nfds == 0 ||
-	    (listener = find_listener(net, &head)) == NULL ||
-	    head.n != (size_t)n - sizeof(head) || head.spill_at > head.n ||
-	    (nfds == 2) != (head.spill_at > 0)) {
+	ours = n >= (ssize_t)sizeof(head) && nfds > 0 &&
+	    (listener = find_listener(net, &head)) != NULL &&
+	    head.n == (size_t)n - sizeof(head) && head.spill_at <= head.n &&
+	    (nfds == 2) == (head.spill_at > 0);
+	/* A client that has gone has no address to be trusted by. */
+	if (!ours || getpeername(fd[0], (struct sockaddr *)&sa, &len) == -1) {
 		if (nfds > 0)
 			(void)close(fd[0]);
 		if (nfds > 1)
@@ -125,7 +128,6 @@ receive(struct net *net, int from)
 	}
 	if (nfds == 2)
 		spill = (struct spill){ fd[1], head.spill_at, head.spill_n };
-	(void)getpeername(fd[0], (struct sockaddr *)&sa, &len);
 	net->adopt(net, listener, fd[0],
 	    (struct sockaddr *)&sa, net->buffer, head.n, &spill);
 	return true;

@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -244,6 +245,31 @@ def test_full_neighbour():
         ok(took < 3, "reuse_port: at once", "%.1f s" % took)
 
 
+def test_given_and_gone():
+    """A connection whose client has gone on its way to another worker."""
+    calls = os.path.join(tmpdir(), "calls")
+    with Server("sleepy:application", "-w", "2", env={"T_CALLS": calls}) as s:
+        wait_for(lambda: len(s.workers()) == 2)
+        heir, other = s.workers()
+        os.kill(heir, signal.SIGSTOP)       # whoever connects is other's
+        conns = [s.http(timeout=5) for _ in range(30)]
+        is_([int(c.get("/pid").body) for c in conns], [other] * 30,
+            "thirty connections of one worker")
+        s.send_signal(signal.SIGTTOU)
+        ok(wait_for(lambda: s.workers() == [heir], 10),
+           "it leaves, and gives them away")
+        for c in conns:
+            c.send(request("/gone"))
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                              struct.pack("ii", 1, 0))
+            c.close()
+        os.kill(heir, signal.SIGCONT)
+        is_([s.http(timeout=5).get("/pid").status for _ in range(30)],
+            [200] * 30, "the heir serves")
+        with open(calls) as f:
+            ok("/gone" not in f.read(), "and nobody who has no address")
+
+
 def test_named():
     # AddressSanitizer makes an exit status of a signal, where it can.
     options = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"
@@ -338,7 +364,8 @@ def main():
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),
-            ("neighbour", test_full_neighbour), ("named", test_named),
+            ("neighbour", test_full_neighbour), ("given", test_given_and_gone),
+            ("named", test_named),
             ("no_reader", test_no_reader, "sync"),
             ("no_reader", test_no_reader, "gthread"),
             ("file", test_file, "http"), ("file", test_file, "fcgi")):
