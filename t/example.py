@@ -136,4 +136,8 @@ ok("a&lt;b&gt;.txt" in call("POST", "/", **upload("a<b>.txt", b""))[2],
    "the page escapes a file's name")
 ok(call("POST", "/", body=b"\xff", CONTENT_TYPE="multipart/form-data")[0]
    == "200 OK", "a multipart body without a boundary")
+page = call("GET", "/", **{"gangway.settings": [
+    ("chdir", "/srv/caf\udce9", "command line", "in force")]})
+ok(page[0] == "200 OK" and "/srv/caf?" in page[2],
+   "a name that is not UTF-8 is shown as far as it can be")
 print("1..%d" % count)

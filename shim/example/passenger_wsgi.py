@@ -440,7 +440,7 @@ def page(environ, start_response):
 # --- the other paths
 
 def answer(start_response, status, kind, text, extra=()):
-    data = text.encode("utf-8")
+    data = text.encode("utf-8", "replace")
     start_response(status, [
         ("Content-Type", kind),
         ("Content-Length", str(len(data))),
