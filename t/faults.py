@@ -6,9 +6,9 @@ requests are made again and again, each time with a later call that fails.
 Never may a process crash, a client hang or a descriptor stay behind, and
 afterwards all is as before. T_SECONDS above 30 takes every n, and Python.
 """
+import contextlib
 import errno
 import mmap
-import contextlib
 import os
 import signal
 import socket
