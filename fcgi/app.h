@@ -52,6 +52,8 @@ struct app_request {
 	uint64_t	 body_length;	/* all of the body is here */
 	bool		 https;		/* wsgi.url_scheme */
 	bool		 has_body;	/* one was announced, perhaps empty */
+	uint32_t	 status;	/* the application's exit status, for
+					   FCGI_END_REQUEST (appStatus) */
 	void		*app;		/* the application's own */
 };
 

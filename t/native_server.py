@@ -46,6 +46,18 @@ def bodies():
             "FastCGI: a body of 300,000")
 
 
+def status():
+    """The value returned is FastCGI's appStatus."""
+    with serve("with_status") as s, Fcgi(s.addresses[1]) as c:
+        for i in range(2):
+            c.send(fcgi_request(nginx_params("/")))
+            r = c.reply()
+            is_((r.app_status, r.protocol_status, r.response().body),
+                (42, 0, b"done"), "FastCGI: the application status")
+        with s.http() as c:
+            is_(c.get("/").body, b"done", "HTTP: there is none")
+
+
 def long_answer():
     with serve("large") as s:
         with s.http() as c:
@@ -98,7 +110,7 @@ def many_at_once():
 
 
 guard(120)
-for group in (parameters, bodies, long_answer, bad_answer, cut_answer,
+for group in (parameters, bodies, status, long_answer, bad_answer, cut_answer,
               many_at_once):
     attempt(group)
 done()

@@ -392,7 +392,7 @@ static size_t
 fastcgi_end(struct request *rq, char tail[WIRE_TAIL])
 {
 	record_encode((uint8_t *)tail, RECORD_STDOUT, rq->id, 0, 0);
-	record_end((uint8_t *)tail + RECORD_HEADER, rq->id, 0,
+	record_end((uint8_t *)tail + RECORD_HEADER, rq->id, rq->pub.status,
 	    RECORD_REQUEST_COMPLETE);
 	return RECORD_HEADER + 16;
 }

@@ -197,6 +197,7 @@ native_call(struct app_request *rq)
 	f.envp = self->env.vec;
 	streams_open(self->streams, rq, &f);
 	status = native.run(&f);
+	rq->status = (uint32_t)status;
 	if (status != 0)
 		native.server->log(APP_DEBUG,
 		    "native: application status %d", status);

@@ -114,6 +114,12 @@ APP(flushes)
 	return 0;
 }
 
+APP(with_status)
+{
+	FCGX_PutS(TEXT "done", r->out);
+	return 42;
+}
+
 /* Closed by the application; what it writes after is refused. */
 APP(closes)
 {
