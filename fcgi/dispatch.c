@@ -213,6 +213,9 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	if (give_way && sink_hung_up(rq->conn))
 		rq->gone = true;
 	if (rq->gone) {
+		log_info("The client left before its turn: " STR_FMT " "
+		    STR_FMT, STR_ARG(request_value(rq, VAR_REQUEST_METHOD)),
+		    STR_ARG(request_value(rq, VAR_PATH_INFO)));
 		give_back(t, rq);
 		return;
 	}

@@ -569,6 +569,8 @@ def test_reset(klass):
         took = time.monotonic() - t0
         ok(good and took < 3 * SLOWER, klass + ": behind 200 that were reset "
            "nobody waits", "%.1f s" % took)
+        ok("The client left before its turn: GET /sleep/100" in s.log(),
+           klass + ": and the log says who left")
 
 
 # --- for a long time
