@@ -74,9 +74,11 @@ level_find(const char *name)
 	return LOG_LEVEL_INFO;
 }
 
-static int
-capture_streams(void)
+int
+log_capture(void)
 {
+	if (!captured)
+		return 0;
 	(void)fflush(stdout);
 	if (dup2(file.fd, STDOUT_FILENO) == -1 ||
 	    dup2(file.fd, STDERR_FILENO) == -1)
@@ -92,7 +94,7 @@ log_open(const char *path, const char *level, bool capture)
 	lowest = level_find(level);
 	to_syslog = false;
 	captured = capture && file.path != NULL;
-	return captured ? capture_streams() : 0;
+	return log_capture();
 }
 
 void
@@ -115,7 +117,7 @@ log_reopen(void)
 {
 	if (logfile_reopen(&file) == -1)
 		return -1;
-	return captured ? capture_streams() : 0;
+	return log_capture();
 }
 
 bool

@@ -23,6 +23,9 @@ enum { LOG_LINE_MAX = 16384 };
  * for "-"). 0, or -1 with errno.
  */
 int	 log_open(const char *path, const char *level, bool capture);
+/* Captured streams become the file again, after something else was put there.
+ * 0, or -1 with errno. */
+int	 log_capture(void);
 /* Warnings and worse go to fd too, bare, up to 128 KB; -1: no more. For who
  * is to be told why there was no start. */
 void	 log_copy(int fd);

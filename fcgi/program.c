@@ -512,7 +512,8 @@ become_daemon(struct program *p)
 
 	if (in != NULL && in->before_fork != NULL)
 		in->before_fork();
-	rc = rights_daemon();
+	if ((rc = rights_daemon()) == 0)
+		rc = log_capture();	/* and not /dev/null */
 	if (in != NULL && in->after_fork_child != NULL)
 		in->after_fork_child();
 	return rc;

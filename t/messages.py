@@ -4,14 +4,15 @@ that shows what is in force.
 """
 import os
 import re
+import signal
 import socket
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (TOP, Process, Server, find_program, free_port, tmpdir,
-                    wait_for)
+from server import (TOP, Http, Process, Server, alive, find_program,
+                    free_port, tmpdir, wait_for)
 from tap import attempt, done, guard, is_, ok
 
 LISTENER = socket.create_server(("127.0.0.1", 0))
@@ -29,6 +30,13 @@ FILES = {
     "raises.conf.py": "raise RuntimeError('planned')\n",
     "value.conf.py": "threads = 'many'\n",
 }
+
+PRINTS = """print('at import')
+def application(environ, start_response):
+    print('in a request')
+    start_response('204 No Content', [])
+    return []
+"""
 
 # name, arguments, environment, exit status, what the one line must say
 ONE_LINE = [
@@ -62,11 +70,20 @@ ONE_LINE = [
 ]
 
 
+def put(d, name, text):
+    with open(os.path.join(d, name), "w") as f:
+        f.write(text)
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
 def folder():
     d = tmpdir()
     for name, text in FILES.items():
-        with open(os.path.join(d, name), "w") as f:
-            f.write(text)
+        put(d, name, text)
     return d
 
 
@@ -138,18 +155,43 @@ def page():
 
 def printed():
     d = tmpdir()
-    with open(os.path.join(d, "app.py"), "w") as f:
-        f.write("print('at import')\ndef application(environ, "
-                "start_response):\n    print('in a request')\n"
-                "    start_response('204 No Content', [])\n    return []\n")
+    put(d, "app.py", PRINTS)
     log = os.path.join(d, "log")
     with Server("app", "--capture-output", "--log-file", log, cwd=d):
         for text in "at import", "in a request":
-            ok(wait_for(lambda: text in open(log).read(), 5),
+            ok(wait_for(lambda: text in read(log), 5),
                "what is printed is in the log at once: " + text)
 
 
+def printed_by_a_daemon():
+    d = tmpdir()
+    put(d, "app.py", PRINTS)
+    log, address = os.path.join(d, "log"), ("127.0.0.1", free_port())
+    status, out = run("-D", "-w", "1", "-b", "%s:%d" % address, "-p",
+                      d + "/pid", "--capture-output", "--log-file", log,
+                      "--chdir", d, "app")
+    is_(status, 0, "a daemon with its output captured: it starts")
+
+    def answer():
+        try:
+            with Http(address) as c:
+                return c.get("/").status == 204
+        except OSError:
+            return False
+    try:
+        ok(wait_for(answer), "and answers", out)
+        for text in "at import", "in a request":
+            ok(wait_for(lambda: text in read(log), 5),
+               "what a daemon prints is in the log at once: " + text)
+    finally:
+        pid = read(d + "/pid")
+        if pid:
+            os.kill(int(pid), signal.SIGTERM)
+            wait_for(lambda: not alive(int(pid)))
+
+
 guard(180)
-for group in (one_line, longer, start_lines, page, printed):
+for group in (one_line, longer, start_lines, page, printed,
+              printed_by_a_daemon):
     attempt(group)
 done()
