@@ -246,6 +246,14 @@ reload(void *arg)
 	return settings_copy(next.settings);	/* the manager's own */
 }
 
+/* Did somebody ask a question, and not for a server? */
+static bool
+is_asked(const struct settings *s)
+{
+	return settings_bool(s, SET_print_config) ||
+	    settings_bool(s, SET_check_config);
+}
+
 static int
 open_logs(struct program *p)
 {
@@ -255,7 +263,7 @@ open_logs(struct program *p)
 
 	spawn_logs_owner(s);
 	if (log_open(error, settings_string(s, SET_loglevel),
-	    settings_bool(s, SET_capture_output)) == -1)
+	    settings_bool(s, SET_capture_output) && !is_asked(s)) == -1)
 		return fail_setting(s, SET_errorlog);
 	if (p->host.kind == HOST_FASTCGI && error != NULL &&
 	    strcmp(error, "-") == 0 && starter_is_deaf())
@@ -615,8 +623,7 @@ run(struct program *p)
 	}
 	if (open_logs(p) != 0)
 		return 1;
-	if (settings_bool(s, SET_print_config) ||
-	    settings_bool(s, SET_check_config))
+	if (is_asked(s))
 		return check(p);
 	if (p->host.kind == HOST_CGI)
 		return not_served();

@@ -163,6 +163,20 @@ def printed():
                "what is printed is in the log at once: " + text)
 
 
+def shown():
+    """What is asked for is on stdout, whoever has the output of a server."""
+    d = tmpdir()
+    put(d, "app.py", PRINTS)
+    for flag, want in (("--print-config", "\nworkers "),
+                       ("--check-config", "at import\n")):
+        log = d + "/log" + flag
+        status, out = run(flag, "--capture-output", "--log-file", log,
+                          "--chdir", d, "app")
+        ok(status == 0 and want in out,
+           "with --capture-output: %s is on stdout" % flag, out)
+        is_(read(log), "", "%s: and not in the log" % flag)
+
+
 def printed_by_a_daemon():
     d = tmpdir()
     put(d, "app.py", PRINTS)
@@ -191,7 +205,7 @@ def printed_by_a_daemon():
 
 
 guard(180)
-for group in (one_line, longer, start_lines, page, printed,
+for group in (one_line, longer, start_lines, page, printed, shown,
               printed_by_a_daemon):
     attempt(group)
 done()
