@@ -32,6 +32,7 @@ static const struct {
 static struct logfile file = { .fd = STDERR_FILENO };
 static _Atomic int lowest = LOG_LEVEL_INFO;
 static _Atomic bool to_syslog;
+static bool given_away;		/* is standard error */
 static bool captured;
 static _Atomic int copy_fd = -1;
 static _Atomic size_t copy_left;
@@ -89,21 +90,22 @@ log_capture(void)
 int
 log_open(const char *path, const char *level, bool capture)
 {
-	if (logfile_open(&file, path, STDERR_FILENO) == -1)
+	bool away = given_away && path != NULL && strcmp(path, "-") == 0;
+
+	if (logfile_open(&file, path, away ? -1 : STDERR_FILENO) == -1)
 		return -1;
 	lowest = level_find(level);
-	to_syslog = false;
+	to_syslog = away;
 	captured = capture && file.path != NULL;
 	return log_capture();
 }
 
 void
-log_open_syslog(void)
+log_stderr_given_away(bool away)
 {
-	(void)logfile_open(&file, NULL, -1);
-	captured = false;
-	openlog("gangway", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-	to_syslog = true;
+	if (away)
+		openlog("gangway", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	given_away = away;
 }
 
 bool

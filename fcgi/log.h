@@ -31,9 +31,9 @@ int	 log_capture(void);
 void	 log_copy(int fd);
 /* Only there: what was said on stderr before there was a log. */
 void	 log_copied(const char *text, size_t);
-/* The error log goes to syslog (daemon.*) instead: for hosts that give
- * stderr away. */
-void	 log_open_syslog(void);
+/* For hosts that give stderr away: from the next log_open() on, "-" is syslog
+ * (daemon.*) instead. */
+void	 log_stderr_given_away(bool);
 bool	 log_is_syslog(void);
 /* Open the file again under its name (USR1). 0, or -1 with errno: the old
  * one stays in use. */

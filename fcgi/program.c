@@ -262,12 +262,11 @@ open_logs(struct program *p)
 	    *access = settings_string(s, SET_accesslog);
 
 	spawn_logs_owner(s);
+	log_stderr_given_away(p->host.kind == HOST_FASTCGI &&
+	    starter_is_deaf());
 	if (log_open(error, settings_string(s, SET_loglevel),
 	    settings_bool(s, SET_capture_output) && !is_asked(s)) == -1)
 		return fail_setting(s, SET_errorlog);
-	if (p->host.kind == HOST_FASTCGI && error != NULL &&
-	    strcmp(error, "-") == 0 && starter_is_deaf())
-		log_open_syslog();
 	if (access_open(access) == -1)
 		return fail_setting(s, SET_accesslog);
 	return 0;
@@ -652,8 +651,10 @@ gangway_main(int argc, char **argv, const struct app_kind *python)
 	if (p.host.kind == HOST_FASTCGI) {
 		p.hosting.patience = starter_follow();
 		/* It would hide why we do not start. */
-		if (starter_is_deaf())
-			log_open_syslog();
+		if (starter_is_deaf()) {
+			log_stderr_given_away(true);
+			(void)log_open("-", NULL, false);
+		}
 	}
 	if (!p.inside)
 		kind_enter_venv();

@@ -331,11 +331,19 @@ standard(void)
 		return 3;
 	log_critical("nowhere");
 	log_text(LOG_LEVEL_ERROR, "nor", "this", 4);
-	log_open_syslog();
-	if (!log_enabled(LOG_LEVEL_ERROR) || log_fd() != -1)
+	log_stderr_given_away(true);
+	if (log_open("-", "error", true) == -1 || !log_is_syslog() ||
+	    log_enabled(LOG_LEVEL_INFO) || log_fd() != -1)
 		return 4;
 	log_error("to syslog");
-	return log_open("-", "info", false) == -1 ? 5 : 0;
+	if (log_open("-", "debug", false) == -1 || !log_is_syslog() ||
+	    !log_enabled(LOG_LEVEL_DEBUG))
+		return 5;
+	if (log_open(path, "info", false) == -1 || log_is_syslog() ||
+	    log_open("-", "info", false) == -1 || !log_is_syslog())
+		return 6;
+	log_stderr_given_away(false);
+	return log_open("-", "info", false) == -1 || log_is_syslog() ? 7 : 0;
 }
 
 static void

@@ -424,6 +424,31 @@ exec "$@"
 """
 
 
+def reloads_to_syslog(own, heard):
+    """Whatever a reload changes about the log, - is syslog."""
+    d = tmpdir()
+    ini, log = d + "/gangway.ini", d + "/error.log"
+
+    def settings(level, where):
+        with open(ini, "w") as f:
+            f.write("[gangway]\nloglevel = %s\nerrorlog = %s\n[host]\n"
+                    "workers = 1\n" % (level, where))
+
+    settings("info", "-")
+    with Spawned("-c", ini, "hello", before=own, log=False) as s:
+        good, lines = heard(["Booting worker"])
+        for level, where in (("debug", "-"), ("debug", log), ("info", "-")):
+            settings(level, where)
+            s.signal(HUP)
+            if where == "-":
+                good, lines = heard(["Booting worker"])
+            else:
+                good = wait_for(lambda: "Booting worker" in read(log),
+                                10 * SLOWER)
+            ok(good, "syslog: after a reload to %s, %s" % (
+                level, "-" if where == "-" else "a file"), str(lines))
+
+
 def test_syslog():
     """With standard error given away, syslog has what goes wrong."""
     d = tmpdir()
@@ -482,6 +507,7 @@ def test_syslog():
         ok(good and all("<30>" in x and " gangway[%d]: " % s.pids[0] in x
                         for x in lines[-2:]),
            "syslog: a good start, with facility and pid", str(lines))
+    reloads_to_syslog(own, heard)
     # Not with an error log of its own, and not where stderr is somebody's.
     with Spawned("hello", before=own) as s:
         ok("Booting worker" in s.log(), "an error log has what syslog had")
