@@ -648,6 +648,27 @@ def old_library():
        "another glibc is named with the one that is needed", run.stdout)
 
 
+def built_alone():
+    """As for a Python that the main build is not for: an empty folder, and
+    no more of it than the object."""
+    if os.path.exists(os.path.join(TOP, "config.status")):
+        skip("the source folder is configured itself")
+        return
+    clean = {k: v for k, v in os.environ.items()
+             if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    folder = tmpdir()
+    for argv in (
+            [os.path.join(TOP, "configure"), "CFLAGS=-O0",
+             "--with-python=python-" + VERSION],
+            ["make", "-j2", "shim/upload/_core.la"]):
+        run = subprocess.run(argv, cwd=folder, env=clean, text=True,
+                             stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if not ok(run.returncode == 0, "in an empty folder: "
+                  + os.path.basename(argv[0]), run.stdout[-2000:]):
+            break
+
+
 def another_python():
     """A real one, where there is one."""
     names = ["python3.%d" % n for n in range(6, 20)
@@ -688,7 +709,8 @@ def main():
     prepare()
     for group in (contents, same_again, which_application, by_pip, inside,
                   program, passenger, spawned, mod_fcgid, as_cgi, probe,
-                  document_root, wrong_python, old_library, another_python):
+                  document_root, wrong_python, old_library, another_python,
+                  built_alone):
         attempt(group)
     done()
 
