@@ -1,13 +1,12 @@
 #include "config.h"
 
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#ifdef SYS_openat2
-#include <linux/openat2.h>
-#endif
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +15,8 @@
 #include <unistd.h>
 
 #include "fcgi/logfile.h"
+
+enum { LINKS_MAX = 40 };		/* the kernel's own limit */
 
 static uid_t owner_uid;
 static gid_t owner_gid;
@@ -27,53 +28,115 @@ logfile_owner(uid_t uid, gid_t gid)
 	owner_gid = gid;
 }
 
-/* Is fd the file of that very name, reached without a link? Who may write in
- * a folder on the way could have put one there, to any file of root's. */
-static bool
-is_named(int fd, const char *path)
+/* What name is in the folder `at` as a link that nobody but root can have put
+ * there, in `to`; or -1 with errno. */
+static int
+roots_link(int at, const char *name, char *to, size_t cap)
 {
-#ifdef SYS_openat2
-	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-	    .resolve = RESOLVE_NO_SYMLINKS };
-	int named = (int)syscall(SYS_openat2, AT_FDCWD, path, &how,
-	    sizeof(how));
-	struct stat a, b;
-	bool same;
+	int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat link, folder;
+	ssize_t n = -1;
 
-	if (named == -1)
-		return false;
-	same = fstat(named, &a) == 0 && fstat(fd, &b) == 0 &&
-	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-	(void)close(named);
-	return same;
-#else
-	(void)fd, (void)path;
-	return false;
-#endif
+	if (fd == -1)
+		return -1;
+	errno = ENOTDIR;
+	if (fstat(fd, &link) == 0 && S_ISLNK(link.st_mode) &&
+	    fstat(at, &folder) == 0) {
+		errno = ELOOP;
+		if (link.st_uid == 0 && folder.st_uid == 0 &&
+		    ((folder.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
+		    (folder.st_mode & S_ISVTX) != 0))
+			n = readlinkat(fd, "", to, cap - 1);
+	}
+	(void)close(fd);
+	if (n == -1)
+		return -1;
+	to[n] = '\0';
+	return 0;
 }
 
-/* Root's own files only: what has another owner was meant to. */
+static int	 open_below(int at, const char *path, int flags, int *links);
+
+/* One name; counts the links that were followed. */
+static int
+open_name(int at, const char *name, int flags, int *links)
+{
+	int fd = openat(at, name, flags | O_NOFOLLOW | O_CLOEXEC, 0644);
+	char to[PATH_MAX];
+	struct statfs fs;
+
+	/* A link is no folder, either. */
+	if (fd != -1 || (errno != ELOOP && errno != ENOTDIR))
+		return fd;
+	if (roots_link(at, name, to, sizeof(to)) == -1)
+		return -1;
+	if (++*links > LINKS_MAX) {
+		errno = ELOOP;
+		return -1;
+	}
+	/* /dev/stdout leads to the kernel's own, which are no names. */
+	if (fstatfs(at, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		return openat(at, name, flags | O_CLOEXEC, 0644);
+	return open_below(at, to, flags, links);
+}
+
+/* open(2) for root, where somebody else may write in a folder on the way: who
+ * can put a link there must not choose which of root's files is written to.
+ * Step by step, for what was looked at must be what is used. */
+static int
+open_below(int at, const char *path, int flags, int *links)
+{
+	int fd = openat(at, *path == '/' ? "/" : ".", O_PATH | O_DIRECTORY |
+	    O_CLOEXEC), next;
+	char name[NAME_MAX + 1];
+	bool last = false;
+	size_t n;
+
+	while (fd != -1 && !last) {
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n >= sizeof(name)) {
+			(void)close(fd);
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(name, path, n);
+		name[n] = '\0';
+		path += n;
+		last = path[strspn(path, "/")] == '\0';
+		next = open_name(fd, name, last ? flags :
+		    O_PATH | O_DIRECTORY, links);
+		(void)close(fd);
+		fd = next;
+	}
+	return fd;
+}
+
+/* Root's own files only: what has another owner, or is reached by a link, was
+ * meant to. */
 static void
-give_away(int fd, const char *path)
+give_away(int fd)
 {
 	struct stat st;
 
-	if (owner_uid != 0 && geteuid() == 0 && fstat(fd, &st) == 0 &&
-	    S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_nlink == 1 &&
-	    is_named(fd, path))
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 &&
+	    st.st_nlink == 1)
 		(void)!fchown(fd, owner_uid, owner_gid);
 }
 
 static int
 file_open(const char *path)
 {
-	int fd, high;
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
+	bool shared = owner_uid != 0 && geteuid() == 0;
+	int fd, high, links = 0;
 
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-	    0644);
+	fd = shared ? open_below(AT_FDCWD, path, flags, &links) :
+	    open(path, flags, 0644);
 	if (fd == -1)
 		return fd;
-	give_away(fd, path);
+	if (shared && links == 0)
+		give_away(fd);
 	if (fd > STDERR_FILENO)
 		return fd;
 	/* A log must not become somebody's stdout by accident. */

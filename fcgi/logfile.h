@@ -18,7 +18,8 @@ struct logfile {
 };
 
 /* Root's log files are given to this user from now on, who could not open
- * them again otherwise. */
+ * them again otherwise. Root then follows a link to a log, or on the way to
+ * one, only where nobody else can have put it (ELOOP). */
 void	 logfile_owner(uid_t, gid_t);
 /* Open for appending: NULL is none, "-" the descriptor `standard`. What was
  * open before is replaced, or kept at -1 with errno. */

@@ -430,11 +430,70 @@ test_owner(void)
 		    "root's log, %s: its owner", i == 0 ? "a new file" :
 		    i == 1 ? "by a link" : "through a linked folder");
 	}
+	ok(log_open("/dev/stdout", "info", false) == 0,
+	    "root's log, /dev/stdout");
 	logfile_owner(0, 0);
 	(void)log_open(path, "info", false);
 	(void)unlink(real);
 	(void)unlink(link);
 	(void)unlink(folder);
+}
+
+/* In a folder of its user's a log may become a link, to anything of root's. */
+static void
+test_links(void)
+{
+	static const struct {
+		const char	*name, *target;	/* in the user's folder */
+		const char	*log;
+		uid_t		 link_owner;
+	} rows[] = {
+		{ "log",	"../root",	"log",		65534 },
+		{ "roots",	"../root",	"roots",	0 },
+		{ "new",	"../new",	"new",		65534 },
+		{ "folder",	"..",		"folder/root",	65534 },
+	};
+	char theirs[64], secret[64], new[64], link[96], log[96];
+	struct stat st;
+	size_t i;
+
+	if (geteuid() != 0) {
+		ok(true, "# SKIP only root has files that others have not");
+		return;
+	}
+	(void)snprintf(theirs, sizeof(theirs), "%s/theirs", dir);
+	(void)snprintf(secret, sizeof(secret), "%s/root", dir);
+	(void)snprintf(new, sizeof(new), "%s/new", dir);
+	if (mkdir(theirs, 0755) == -1 || chown(theirs, 65534, 65534) == -1)
+		abort();
+	if (close(open(secret, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    0600)) == -1)
+		abort();
+	logfile_owner(65534, 65534);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		(void)snprintf(link, sizeof(link), "%s/%s", theirs,
+		    rows[i].name);
+		(void)snprintf(log, sizeof(log), "%s/%s", theirs,
+		    rows[i].log);
+		/* The log is there, and then a link is. */
+		if (i == 0 && log_open(log, "info", false) == -1)
+			abort();
+		(void)unlink(link);
+		if (symlink(rows[i].target, link) == -1 ||
+		    lchown(link, rows[i].link_owner, 0) == -1)
+			abort();
+		ok((i == 0 ? log_reopen() : log_open(log, "info", false)) ==
+		    -1 && errno == ELOOP, "root's log, not by a link: %s",
+		    rows[i].name);
+		log_error("not there");
+		(void)unlink(link);
+	}
+	ok(stat(secret, &st) == 0 && st.st_size == 0 && st.st_uid == 0 &&
+	    access(new, F_OK) == -1, "root's log: nothing came of the links");
+	logfile_owner(0, 0);
+	(void)log_open(path, "info", false);
+	(void)unlink(secret);
+	(void)rmdir(theirs);
 }
 
 int
@@ -459,6 +518,7 @@ main(void)
 	test_standard();
 	test_threads();
 	test_owner();
+	test_links();
 	(void)log_open("-", "info", false);
 	unlink(path);
 	rmdir(dir);
