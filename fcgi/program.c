@@ -411,15 +411,16 @@ is_ours(const struct program *p)
 	    p->host.kind == HOST_SYSTEMD;
 }
 
-/* on_starting comes before the sockets, which it may make a place for; but
- * not where the pid file says that we must not start. */
+/* Where the pid file says that we must not start, nothing is touched: sockets
+ * that are closed again would cost clients of who runs there, by reuse_port,
+ * their connections. on_starting may make a place for the sockets. */
 static int
 starting(const struct program *p, const struct settings *s)
 {
 	char *why = NULL;
 
 	/* Who takes over from another manager has a pid file beside it. */
-	if (hook_wanted(APP_ON_STARTING) && p->host.parent == 0 &&
+	if (p->host.parent == 0 &&
 	    hosting_heeds(&p->hosting, s, SET_pidfile) &&
 	    pidfile_check(settings_string(s, SET_pidfile), &why) == -1) {
 		log_error("%s", why != NULL ? why : "out of memory");

@@ -437,6 +437,11 @@ def test_sockets():
                           "hello:application")
         ok(status == 1 and pidfile in log, "a second server with that file",
            log[-500:])
+        # Or clients in the queue of one of its sockets would lose by it.
+        status, log = run("-b", "%s:%d" % s.address, "-p", pidfile,
+                          "hello:application")
+        ok(status == 1 and pidfile in log and "cannot listen" not in log,
+           "which is refused before it opens a socket", log[-500:])
         s.stop()
         ok(not os.path.exists(pidfile), "the pid file goes at the stop")
 
