@@ -235,6 +235,30 @@ def which_application():
     ok(status == 1 and "--app" in said, "none at all is said", said)
 
 
+def named_in_entries():
+    """A name that calls a function, with what its arguments need."""
+    import upload
+    for app in ("wsgi:create('prod')", 'wsgi:create("it\'s $HOME", \'a\\b\')'):
+        stage = tmpdir()
+        upload.put_entries(stage, app, ["3.11", VERSION])
+        with open(os.path.join(stage, "passenger_wsgi.py")) as f:
+            text = f.read()
+        values = {}
+        try:
+            exec(text[:text.index("\nimport ")], values)
+        except SyntaxError as e:
+            values["APP"] = e
+        is_(values["APP"], app, "passenger_wsgi.py names " + app)
+        with open(os.path.join(stage, "public", "dispatch.fcgi")) as f:
+            text = f.read()
+        run = subprocess.run(
+            ["sh", "-c", text[:text.index("\ncase ")] +
+             "\nprintf '%s|%s' \"$APP\" \"$VERSIONS\""],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        is_(run.stdout, "%s|3.11 %s" % (app, VERSION),
+            "dispatch.fcgi names " + app)
+
+
 def by_pip():
     """vendor/ from requirements.txt, where there is none yet."""
     if not python_has("pip"):
@@ -707,10 +731,10 @@ def prepare():
 def main():
     guard(240)
     prepare()
-    for group in (contents, same_again, which_application, by_pip, inside,
-                  program, passenger, spawned, mod_fcgid, as_cgi, probe,
-                  document_root, wrong_python, old_library, another_python,
-                  built_alone):
+    for group in (contents, same_again, which_application, named_in_entries,
+                  by_pip, inside, program, passenger, spawned, mod_fcgid,
+                  as_cgi, probe, document_root, wrong_python, old_library,
+                  another_python, built_alone):
         attempt(group)
     done()
 

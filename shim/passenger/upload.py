@@ -11,6 +11,7 @@ import argparse
 import ast
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -311,9 +312,10 @@ def put_program(home, build, have):
 # --- the doors
 
 def set_line(text, name, value):
-    """NAME = ... or NAME=... at a line's start gets this value."""
+    """NAME = ... or NAME=... at a line's start gets this value, which is
+    quoted as the language of the text wants it."""
     return re.sub(r"^(%s\s*=[ ]?)(?:\"[^\"]*\"|'[^']*'|[^\s#]*)(?=\s|$)"
-                  % name, lambda m: m.group(1) + '"%s"' % value, text,
+                  % name, lambda m: m.group(1) + value, text,
                   count=1, flags=re.M)
 
 
@@ -330,14 +332,15 @@ def put_file(stage, path, text, mode=0o644):
 
 def put_entries(stage, app, versions):
     """app: what the entries must name, or "" when the settings do."""
-    text = set_line(read(os.path.join(HERE, STARTUP)), "APP", app) if app \
-        else read(os.path.join(HERE, STARTUP))
+    text = read(os.path.join(HERE, STARTUP))
+    if app:
+        text = set_line(text, "APP", ascii(app))
     if not os.path.exists(os.path.join(stage, STARTUP)):
         write(os.path.join(stage, STARTUP), text)
     text = set_line(read(os.path.join(HERE, "dispatch.fcgi")), "VERSIONS",
-                    " ".join(versions))
+                    shlex.quote(" ".join(versions)))
     if app:
-        text = set_line(text, "APP", app)
+        text = set_line(text, "APP", shlex.quote(app))
     put_file(stage, "public/dispatch.fcgi", text, 0o755)
     put_file(stage, "public/.htaccess", read(os.path.join(HERE, "htaccess")))
     put_file(stage, "READ-ME-gangway.txt",
