@@ -214,6 +214,8 @@ def which_application():
             ("gunicorn.conf.py", "shop:app",
              dict(gunicorn__conf__py="wsgi_app = 'shop:app'\n",
                   wsgi__py=app)),
+            ("gunicorn.conf.py, a call", "shop:make('a')",
+             dict(gunicorn__conf__py='wsgi_app = "shop:make(\'a\')"\n')),
             ("a gangway.ini without it", "wsgi:application",
              dict(gangway__ini="[env]\napp = none\n", wsgi__py=app)),
             ("an imported name", "app:app",
@@ -233,6 +235,37 @@ def which_application():
         "the application, Django's way")
     status, said, _ = make(put(tmpdir(), readme=""))
     ok(status == 1 and "--app" in said, "none at all is said", said)
+
+
+def named_in_settings():
+    """Its name is put into [gangway], whatever else is called app."""
+    import upload
+    new = "wsgi:create('a', 1)"
+    for name, text in (
+            ("over another", "[gangway]\napp = old:app\nthreads = 4\n"),
+            ("wsgi_app", "[gangway]\nwsgi_app: old:app\nthreads = 4\n"),
+            ("an empty one", "[gangway]\napp =\nthreads = 4\n"),
+            ("where there is none", "[gangway]  ; ours\nthreads = 4\n"),
+            ("at the end", "[env]\na = 1\n[gangway]"),
+            ("a variable of that name", "[env]\napp = production\n\n"
+             "[gangway]\nthreads = 4\n"),
+            ("a profile's", "[profile small]\napp = small:app\n\n"
+             "[gangway]\nthreads = 4\napp = big:app\n"),
+            ("without the section", "[env]\napp = production\n")):
+        folder = put(tmpdir(), gangway__ini=text)
+        want = configparser.ConfigParser(inline_comment_prefixes=";")
+        want.read_string(text)
+        want = {s: dict(want[s]) for s in want.sections()}
+        want.setdefault("gangway", {}).pop("wsgi_app", None)
+        want["gangway"]["app"] = new
+        ok(upload.settings(folder, new), "gangway.ini: " + name)
+        got = configparser.ConfigParser()
+        got.read(os.path.join(folder, "gangway.ini"))
+        is_({s: dict(got[s]) for s in got.sections()}, want,
+            "gangway.ini: %s: no more is changed" % name)
+        is_(upload.find_app(folder), new, "gangway.ini: %s: found" % name)
+    folder = put(tmpdir(), gangway__ini="[gangway]\napp = a:b ; c:d\n")
+    is_(upload.find_app(folder), "a:b", "gangway.ini: with a comment")
 
 
 def named_in_entries():
@@ -731,10 +764,10 @@ def prepare():
 def main():
     guard(240)
     prepare()
-    for group in (contents, same_again, which_application, named_in_entries,
-                  by_pip, inside, program, passenger, spawned, mod_fcgid,
-                  as_cgi, probe, document_root, wrong_python, old_library,
-                  another_python, built_alone):
+    for group in (contents, same_again, which_application, named_in_settings,
+                  named_in_entries, by_pip, inside, program, passenger,
+                  spawned, mod_fcgid, as_cgi, probe, document_root,
+                  wrong_python, old_library, another_python, built_alone):
         attempt(group)
     done()
 

@@ -33,6 +33,10 @@ LEFT_OUT = {".git", ".hg", ".svn", ".bzr", "CVS", "__pycache__", ".tox",
 OF_THE_HOST = re.compile(
     r"(ld-linux.*|linux-vdso|linux-gate|lib(c|m|dl|rt|pthread|util|resolv|"
     r"crypt|nsl|gcc_s|stdc\+\+|z|expat))\.so")
+# Of a gangway.ini: other sections may have an app of their own.
+SECTION = re.compile(r"^\[gangway\](.*?)(?=^\[|\Z)", re.M | re.S)
+APP_LINE = re.compile(r"^(?:app|wsgi_app)[ \t]*[=:][ \t]*(?P<app>.*?)"
+                      r"[ \t]*(?:[ \t];.*)?$", re.M)
 # Our own files; an application may have its own of these.
 MARK = "GANGWAY_BOARDED"        # in our passenger_wsgi.py
 STARTUP = "passenger_wsgi.py"
@@ -137,14 +141,13 @@ def defines(path, names=("application", "app")):
 def named_in_settings(folder):
     """What a gangway.ini or a gunicorn.conf.py calls the application."""
     path = os.path.join(folder, "gangway.ini")
-    section = re.search(r"^\[gangway\](.*?)(?=^\[|\Z)", read(path),
-                        re.M | re.S) if os.path.exists(path) else None
-    found = re.search(r"^(?:app|wsgi_app)\s*[=:]\s*(\S+)",
-                      section.group(1), re.M) if section else None
+    section = SECTION.search(read(path)) if os.path.exists(path) else None
+    found = APP_LINE.search(section.group(1)) if section else None
     path = os.path.join(folder, "gunicorn.conf.py")
     if not section and os.path.exists(path):
-        found = re.search(r"^wsgi_app\s*=\s*[\"']([^\"']+)", read(path), re.M)
-    return found.group(1) if found else None
+        found = re.search(r"^wsgi_app\s*=\s*([\"'])(?P<app>.+?)\1",
+                          read(path), re.M)
+    return found.group("app") if found else None
 
 
 def find_app(folder):
@@ -186,14 +189,15 @@ def settings(stage, app):
             return False    # a gangway.ini would take its place
         write(path, read(os.path.join(HERE, "gangway.ini")))
     text, line = read(path), "app = " + app
-    new, n = re.subn(r"^(app|wsgi_app)\s*[=:].*$", lambda m: line, text,
-                     count=1, flags=re.M)
+    section = SECTION.search(text)
+    if not section:
+        write(path, "[gangway]\n" + line + "\n\n" + text)
+        return True
+    new, n = APP_LINE.subn(lambda m: line, section.group(1), count=1)
     if n == 0:
-        new, n = re.subn(r"^\[gangway\].*$", lambda m: m.group(0) + "\n" +
-                         line, text, count=1, flags=re.M)
-    if n == 0:
-        new = "[gangway]\n" + line + "\n\n" + text
-    write(path, new)
+        first, _, rest = new.partition("\n")
+        new = first + "\n" + line + "\n" + rest
+    write(path, text[:section.start(1)] + new + text[section.end(1):])
     return True
 
 
