@@ -35,14 +35,14 @@ listen_on(struct ctl *c, const char *path, mode_t mode)
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd == -1)
 		return -1;
-	/* Nobody else's from the first moment on. */
-	mask = umask(0177);
+	/* From the first moment on, and not by name: who may write in the
+	 * folder could have put a link there. */
+	mask = umask(0777 & ~mode);
 	rc = bind(c->fd, (struct sockaddr *)&un, sizeof(un));
 	(void)umask(mask);
 	if (rc == -1)
 		return -1;
-	if ((mode != 0600 && chmod(path, mode) == -1) ||
-	    listen(c->fd, CTL_CLIENTS) == -1 || lstat(path, &st) == -1) {
+	if (listen(c->fd, CTL_CLIENTS) == -1 || lstat(path, &st) == -1) {
 		(void)unlink(path);
 		return -1;
 	}

@@ -139,11 +139,12 @@ def test_places():
     with serve("-c", conf) as s:
         ok(is_socket(other, 0o660), "control_socket and its mode")
         with open(conf, "w") as f:
-            f.write("control_socket = %r\n" % (other + "2"))
+            f.write("control_socket = %r\ncontrol_socket_mode = 0o666\n"
+                    % (other + "2"))
         is_(ctl("-s", other, "reload", "--no-wait")[0], 0, "reload")
-        ok(wait_for(lambda: is_socket(other + "2")
+        ok(wait_for(lambda: is_socket(other + "2", 0o666)
                     and not os.path.exists(other)),
-           "a reload moves it", s.log()[-800:])
+           "a reload moves it, and its mode", s.log()[-800:])
     with open(other, "w") as f:
         f.write("mine")
     with Process([find_program(), "-b", "127.0.0.1:%d" % free_port(),
