@@ -25,6 +25,11 @@ with socket.socket(socket.AF_UNIX) as s:
 
 FILES = {
     "app.py": "def application(environ, start_response):\n    pass\n",
+    "finder.py": "import sys\nclass Old:\n    def find_module(self, name, "
+        "path=None):\n        return None\nsys.meta_path.insert(0, Old())\n"
+        "import logging\n"
+        "logging.getLogger('gunicorn.error').error('from within')\n"
+        "def application(environ, start_response):\n    pass\n",
     "typo.ini": "[gangway]\nworker = 3\n",
     "value.ini": "[gangway]\nthreads = many\n",
     "raises.conf.py": "raise RuntimeError('planned')\n",
@@ -112,6 +117,9 @@ def longer():
                                   "REQUEST_METHOD": "GET"})
     ok(status == 1 and "CGI program" in out and "--host" in out and
        "Listening" not in out, "a host that is not served yet", out)
+    status, out = run("--check-config", "finder")
+    ok(status == 0 and out.count("[ERROR] from within") == 1,
+       "the loggers, beside a finder of Python 2's kind", out)
     for bind in TAKEN, "unix:" + UNIX:
         status, out = run("-b", bind, "app")
         ok(status == 1 and bind in out.splitlines()[-1] and
