@@ -7,7 +7,9 @@ by passenger_wsgi.py under Apache with Passenger, and by dispatch.fcgi under
 spawn-fcgi and under Apache with mod_fcgid.
 """
 import configparser
+import contextlib
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -235,6 +237,44 @@ def which_application():
         "the application, Django's way")
     status, said, _ = make(put(tmpdir(), readme=""))
     ok(status == 1 and "--app" in said, "none at all is said", said)
+
+
+def links():
+    """What comes from elsewhere is named, and no more open than there."""
+    import upload
+    home, app, stage = tmpdir(), tmpdir(), os.path.join(tmpdir(), "stage")
+    for folder in (app + "/public", home + "/pics"):
+        os.mkdir(folder, 0o700)
+    for folder, name, mode in (
+            (app, "page.html", 0o600), (app + "/public", "style.css", 0o600),
+            (home, "key", 0o600), (home, "notes", 0o640),
+            (home + "/pics", "a.png", 0o600)):
+        put(folder, **{name.replace(".", "__"): "x"})
+        os.chmod(os.path.join(folder, name), mode)
+    for name, target in (
+            ("public/key", home + "/key"), ("public/pics", home + "/pics"),
+            ("notes", os.path.relpath(home + "/notes", app)),
+            ("public/page.html", "../page.html"), ("again", "public")):
+        os.symlink(target, os.path.join(app, name))
+    os.symlink("a.png", home + "/pics/b.png")
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        upload.copy_app(app, stage)
+    for name, mode in (
+            ("public/style.css", 0o644), ("public/page.html", 0o644),
+            ("page.html", 0o600), ("again/style.css", 0o600),
+            ("public/key", 0o600), ("public/pics", 0o700),
+            ("public/pics/a.png", 0o600), ("public/pics/b.png", 0o600),
+            ("notes", 0o640)):
+        st = os.lstat(os.path.join(stage, name))
+        is_((oct(stat.S_IMODE(st.st_mode)), stat.S_ISLNK(st.st_mode)),
+            (oct(mode), False), "links: the mode of " + name)
+    is_(sorted(re.findall(r"(\S+) is a link to (\S+),", said.getvalue())),
+        sorted((os.path.join(app, name), os.path.realpath(
+            os.path.join(app, name)))
+            for name in ("public/key", "public/pics", "again/key",
+                         "again/pics", "notes")),
+        "links: those that lead elsewhere are named")
 
 
 def named_in_settings():
@@ -764,10 +804,11 @@ def prepare():
 def main():
     guard(240)
     prepare()
-    for group in (contents, same_again, which_application, named_in_settings,
-                  named_in_entries, by_pip, inside, program, passenger,
-                  spawned, mod_fcgid, as_cgi, probe, document_root,
-                  wrong_python, old_library, another_python, built_alone):
+    for group in (contents, same_again, which_application, links,
+                  named_in_settings, named_in_entries, by_pip, inside,
+                  program, passenger, spawned, mod_fcgid, as_cgi, probe,
+                  document_root, wrong_python, old_library, another_python,
+                  built_alone):
         attempt(group)
     done()
 

@@ -82,10 +82,18 @@ def is_ours(folder):
         os.path.exists(os.path.join(folder, "fits.py"))
 
 
-def copy_app(source, target, above=(), shown=False):
+def leaves(path, home):
+    """Where a link leads to, if that is not in the folder home."""
+    real = os.path.realpath(path)
+    return real if os.path.islink(path) and \
+        os.path.commonpath([real, home]) != home else None
+
+
+def copy_app(source, target, above=(), shown=False, home=None):
     """A folder with what its links point to, the newest time of a file.
-    Shown: it is in public/."""
+    Shown: it is in public/, and not by a link that leads out of home."""
     real = os.path.realpath(source)
+    home = home or real
     if real in above:
         die("%s is a link to a folder that it is in" % source)
     os.makedirs(target, exist_ok=True)
@@ -94,18 +102,22 @@ def copy_app(source, target, above=(), shown=False):
         path, to = os.path.join(source, name), os.path.join(target, name)
         if left_out(source, name, not above):
             continue
+        seen = shown or not above and name == "public"
+        other = leaves(path, home)
+        if other and os.path.exists(path):
+            say("%s is a link to %s, outside the application: it is in the "
+                "upload, no more open than there" % (path, other))
+            seen = False
         if os.path.isdir(path):
-            newest = max(newest, copy_app(
-                path, to, above + (real,),
-                shown or not above and name == "public"))
+            newest = max(newest, copy_app(path, to, above + (real,), seen,
+                                          other or home))
         elif os.path.isfile(path):
             shutil.copy2(path, to)
             newest = max(newest, os.stat(path).st_mtime)
         else:
             say("left out, for it is no file: " + path)
             continue
-        os.chmod(to, fit_mode(to, shown or not above and name == "public",
-                              os.stat(path).st_mode))
+        os.chmod(to, fit_mode(to, seen, os.stat(path).st_mode))
     return newest
 
 
