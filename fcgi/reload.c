@@ -155,9 +155,14 @@ roll(struct crew *c)
 	struct proc *p;
 	bool old = false;
 
-	for (i = 0; i < c->wanted; i++)
-		if (c->slots[i].coming != SLOT_NONE)
-			coming++;
+	for (i = 0; i < c->wanted; i++) {
+		if (c->slots[i].coming == SLOT_NONE)
+			continue;
+		coming++;
+		p = &c->procs[c->slots[i].coming];
+		if (p->generation != c->current->number)
+			old = true;	/* it will serve, and is replaced then */
+	}
 	for (i = 0; i < c->wanted; i++) {
 		if (c->slots[i].serving == SLOT_NONE)
 			continue;
