@@ -437,9 +437,7 @@ settings_load(const struct load_input *in, struct load_result *out)
 		error = load(&l);
 	out->exported = list_end(&l.exported);
 	if (error == -1) {
-		export_back(out->exported, in->environ);
-		if (in->before != NULL)
-			export_back(in->before->exported, in->before->exported);
+		load_result_undo(out, in->before, in->environ);
 		if (here != -1)
 			(void)fchdir(here);	/* best effort */
 	}
@@ -454,6 +452,15 @@ settings_load(const struct load_input *in, struct load_result *out)
 	free(l.app);
 	free(l.cwd);
 	return error;
+}
+
+void
+load_result_undo(const struct load_result *r, const struct load_result *before,
+    char *const *env)
+{
+	export_back(r->exported, env);
+	if (before != NULL)
+		export_back(before->exported, before->exported);
 }
 
 void

@@ -61,6 +61,11 @@ struct load_result {
 /* 0: go on with result->settings. -1: exit, status and output are set.
  * The result is load_result_done()'s to free in both cases. */
 int	 settings_load(const struct load_input *, struct load_result *);
+/* A load that went well is not used after all: its variables leave the
+ * environment (`environ` as in the input), and those of `before` (NULL: none)
+ * hold again. The working directory stays. */
+void	 load_result_undo(const struct load_result *,
+	    const struct load_result *before, char *const *environ);
 void	 load_result_done(struct load_result *);
 
 #endif

@@ -47,8 +47,11 @@ struct manager_config {
 	/* The first worker serves; NULL: nobody waits for that. False: stop,
 	 * the reason is logged. */
 	bool			(*ready)(void *arg);
-	/* Read all sources again; NULL with the reason logged. */
+	/* Read all sources again; NULL with the reason logged. Else
+	 * reloaded() follows: these settings are used from now on, or they
+	 * are given up and their variables leave the environment. */
 	struct settings		*(*reload)(void *arg);
+	void			(*reloaded)(void *arg, bool used);
 	void			*arg;
 };
 

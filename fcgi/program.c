@@ -43,7 +43,8 @@ struct program {
 	struct restart		 restart;
 	struct board		*board;		/* Passenger's, or NULL */
 	struct hosting		 hosting;	/* what the host leaves to us */
-	struct load_result	 load;
+	struct load_result	 load;		/* and while a reload is */
+	struct load_result	 before;	/* not decided: what it was */
 	const struct app_kind	*python;	/* at hand, or NULL */
 	const struct app_kind	*kind;
 	bool			 inside;	/* an interpreter runs us */
@@ -226,11 +227,27 @@ ready(void *arg)
 	return board_ready(p->board);
 }
 
+static void
+reloaded(void *arg, bool used)
+{
+	struct program *p = arg;
+	struct load_result gone = p->before;
+
+	if (!used) {
+		load_result_undo(&p->load, &p->before, p->first_environ);
+		gone = p->load;
+		p->load = p->before;
+	}
+	p->before = (struct load_result){ 0 };
+	load_result_done(&gone);
+}
+
 static struct settings *
 reload(void *arg)
 {
 	struct program *p = arg;
 	struct load_result next;
+	struct settings *s;
 	size_t i, n;
 
 	if (load(p, &p->load, &next) == -1) {
@@ -241,9 +258,11 @@ reload(void *arg)
 	}
 	for (i = 0; i < next.nnotes; i++)
 		log_warning("%s", next.notes[i]);
-	load_result_done(&p->load);
+	p->before = p->load;
 	p->load = next;
-	return settings_copy(next.settings);	/* the manager's own */
+	if ((s = settings_copy(next.settings)) == NULL) /* the manager's own */
+		reloaded(p, false);
+	return s;
 }
 
 /* Did somebody ask a question, and not for a server? */
@@ -443,7 +462,8 @@ manage(struct program *p, struct settings **now)
 		    p->host.kind == HOST_STANDALONE,
 		.notify = is_ours(p), .parent = p->host.parent,
 		.inherit = p->host.inherit,
-		.titled = !p->inside, .reload = reload, .arg = p,
+		.titled = !p->inside, .reload = reload,
+		.reloaded = reloaded, .arg = p,
 	};
 	int status;
 

@@ -16,15 +16,23 @@
 #include "fcgi/slot.h"
 #include "fcgi/spawn.h"
 
-/* What reading the settings has changed in this process. */
+/* What reading the settings has changed in this process, when it fails. */
 static void
-undo(struct reload *r)
+go_back(struct reload *r)
 {
 	hook_revert();
 	if (r->folder != NULL)
 		(void)!chdir(r->folder);	/* best effort */
 	free(r->folder);
 	r->folder = NULL;
+}
+
+/* The same for settings that were read and are not used. */
+static void
+undo(struct reload *r)
+{
+	go_back(r);
+	r->config->reloaded(r->config->arg, false);
 }
 
 void
@@ -63,6 +71,7 @@ commit(struct reload *r)
 	free(r->folder);
 	r->folder = NULL;
 	r->config->settings = c->current->settings;
+	r->config->reloaded(r->config->arg, true);
 	spawn_logs(before, c->current->settings);
 	r->applied(r->arg);
 }
@@ -109,7 +118,7 @@ reload_begin(struct reload *r)
 	hook_keep();
 	r->folder = getcwd(NULL, 0);
 	if ((s = r->config->reload(r->config->arg)) == NULL) {
-		undo(r);
+		go_back(r);
 		return;	/* it has said why */
 	}
 	if (settings_bool(s, SET_reuse_port) !=

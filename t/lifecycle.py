@@ -390,6 +390,55 @@ def test_reload():
         is_(failed[:3], [], "not one request failed meanwhile")
 
 
+ENV_APP = """
+import os
+if os.environ.get("CASE") == "bad":
+    raise ValueError("planned")
+
+def application(environ, start_response):
+    body = ("%s %s" % tuple(map(os.environ.get, ("CASE", "MORE")))).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+def test_reload_env():
+    """An abandoned reload leaves the variables as they were."""
+    if not IS_GANGWAY:
+        return
+    d = tmpdir()
+    write(d + "/app.py", ENV_APP)
+    conf = d + "/conf.ini"
+    address = ("127.0.0.1", free_port())
+    text = "[gangway]\nworkers = 1\nbind = %s:%d\n[env]\n%s\n"
+    write(conf, text % (*address, "CASE = good"))
+
+    def body():
+        try:
+            with Http(address, timeout=5) as c:
+                return c.get("/").body.decode()
+        except (OSError, Broken):
+            return None
+    with Process([find_program(), "-c", conf, "app"], cwd=d) as p:
+        wait_for(body)
+        for n, (what, host, env) in enumerate((
+                ("by its application", "127.0.0.1", "CASE = bad\nMORE = 1"),
+                ("by its bind", "[::2:3]", "CASE = other\nMORE = 1"))):
+            write(conf, text % (host, address[1], env))
+            p.send_signal(signal.SIGHUP)
+            wait_for(lambda: p.log().count("Reload abandoned") > n)
+            old = children(p.pid)
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: set(children(p.pid)) - set(old))
+            is_(wait_for(body, 5), "good None",
+                "a reload abandoned %s: the old variables" % what)
+        write(conf, text % (*address, "MORE = 2"))
+        p.send_signal(signal.SIGHUP)
+        wait_for(lambda: body() == "None 2")
+        is_(body(), "None 2", "a good one then: the new ones, and no other")
+
+
 # --- sockets
 
 def test_sockets():
@@ -563,9 +612,8 @@ def main():
     attempt(test_more_and_fewer, "--reuse-port")
     if IS_GANGWAY:
         attempt(test_too_many)
-    for group in (test_slow_start, test_exits, test_reload, test_sockets,
-                  test_rebind,
-                  test_access_log, test_error_log):
+    for group in (test_slow_start, test_exits, test_reload, test_reload_env,
+                  test_sockets, test_rebind, test_access_log, test_error_log):
         attempt(group)
     done()
 

@@ -238,6 +238,13 @@ static struct app_config app_config;
 static int leash[2] = { -1, -1 };
 static enum { ALONE, HOSTED, HOSTED_BADLY } hosted;
 
+static void
+reloaded(void *arg, bool used)
+{
+	(void)arg;
+	log_info("Settings are %s", used ? "used" : "given up");
+}
+
 static bool
 ready(void *arg)
 {
@@ -252,7 +259,7 @@ run(struct settings *s, struct listeners *ls)
 	struct settings *first = settings_copy(s);
 	struct manager_config c = {
 		.settings = s, .listeners = ls, .config = &app_config,
-		.reload = reread, .arg = first,
+		.reload = reread, .reloaded = reloaded, .arg = first,
 	};
 	char script[] = "echo \"$GANGWAY_FD\" >draft && "
 	    "mv draft handed", shell[] = "sh", option[] = "-c",
@@ -588,7 +595,8 @@ test_reload(void)
 			seen[a.slot]++;
 	ok(seen[0] + seen[1] + seen[2] == 100, "reload: new settings only");
 	ok(until(crew(&sv) == 3), "reload: three again");
-	ok(logged("Hang up: Master"), "reload: its line");
+	ok(logged("Hang up: Master") && logged("Settings are used"),
+	    "reload: its line, and who has read them is told");
 
 	put("settings", "bad");
 	kill(sv.pid, SIGHUP);
@@ -597,7 +605,9 @@ test_reload(void)
 	put("boot", "exit 3");
 	(void)children(&sv, before, 8);
 	kill(sv.pid, SIGHUP);
-	ok(until(logged("Reload abandoned")), "reload: a bad application");
+	ok(until(logged("Reload abandoned")) &&
+	    until(logged("Settings are given up")),
+	    "reload: a bad application");
 	ok(until(crew(&sv) == 3), "reload: the old ones stay");
 	for (i = 0, bad = 0; i < 3; i++)
 		bad += gone(before[i]);
