@@ -47,3 +47,18 @@ export_back(char *const *list, char *const *env)
 		free(name);
 	}
 }
+
+void
+export_again(char *const *list)
+{
+	size_t n;
+	char *name;
+
+	for (; list != NULL && *list != NULL; list++) {
+		n = strcspn(*list, "=");
+		if ((name = strndup(*list, n)) == NULL)
+			continue;
+		(void)setenv(name, *list + n + 1, 1);
+		free(name);
+	}
+}

@@ -20,5 +20,8 @@ int	 export_set(struct notes *, const char *name, size_t n,
  * is out a variable keeps its value, which does little harm.
  */
 void	 export_back(char *const *list, char *const *env);
+/* Set all of a list once more; of a name that is there twice the last one
+ * counts, as it did the first time. */
+void	 export_again(char *const *list);
 
 #endif

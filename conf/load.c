@@ -460,7 +460,7 @@ load_result_undo(const struct load_result *r, const struct load_result *before,
 {
 	export_back(r->exported, env);
 	if (before != NULL)
-		export_back(before->exported, before->exported);
+		export_again(before->exported);
 }
 
 void

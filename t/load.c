@@ -403,13 +403,14 @@ test_process(void)
 
 	setenv("LOAD_KEPT", "first", 1);
 	dir_new();
-	put("sub/gangway.ini", "[env]\nLOAD_NEW = 1\nLOAD_KEPT = other\n");
+	put("sub/gangway.ini", "[env]\nLOAD_NEW = 1\nLOAD_KEPT = other\n"
+	    "LOAD_RAW = x\n");
 	load_line(&first, "gangway a:b -e LOAD_RAW=a,b --chdir sub", false,
 	    start_dir, NULL);
 	ok(env_is("LOAD_NEW", "1") && env_is("LOAD_KEPT", "other") &&
 	    env_is("LOAD_RAW", "a,b"), "[env] and --env are set");
 	ok(here_is("/sub"), "chdir is done");
-	put("gangway.ini", "[env]\nLOAD_NEW = 2\n");
+	put("gangway.ini", "[env]\nLOAD_NEW = 2\nLOAD_RAW = x\n");
 	ok(load_line(&second, "gangway a:b -e LOAD_RAW=a,b --chdir sub",
 	    false, start_dir, &first) == 0 && here_is("/sub") &&
 	    env_is("LOAD_NEW", "2") && env_is("LOAD_KEPT", "first"),
