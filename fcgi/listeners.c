@@ -156,15 +156,20 @@ listeners_adopt(struct listeners *ls, const int *fds, size_t n,
 
 int
 listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
-    char **why)
+    bool *grown, char **why)
 {
 	struct listener_options o = listener_options(s, slots);
-	size_t i;
+	size_t i, had;
+	int rc = 0;
 
-	for (i = 0; i < ls->n; i++)
-		if (listener_grow(&ls->v[i], &o, why) == -1)
-			return -1;
-	return 0;
+	*grown = false;
+	for (i = 0; i < ls->n && rc == 0; i++) {
+		had = ls->v[i].nfds;
+		rc = listener_grow(&ls->v[i], &o, why);
+		if (ls->v[i].nfds > had)
+			*grown = true;
+	}
+	return rc;
 }
 
 void

@@ -35,9 +35,10 @@ int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
 int	 listeners_take(struct listeners *, const char *address,
 	    enum protocol, const int *fds, size_t n, char **why);
 /* Make room for more slots (a reload under reuse_port): opens what is
- * missing, which listens once a worker watches it. */
+ * missing, which listens once a worker watches it. *grown: something was
+ * opened, at -1 too, which workers that run already do not have. */
 int	 listeners_grow(struct listeners *, const struct settings *,
-	    size_t slots, char **why);
+	    size_t slots, bool *grown, char **why);
 /* Close all; `unlink` removes the socket files that are ours. */
 void	 listeners_close(struct listeners *, bool unlink);
 

@@ -100,28 +100,44 @@ title(const struct manager *m)
 }
 
 /*
- * What the crew must know of the settings now in force. All workers will be
- * started anew with them, and so have each socket that is opened here; those
- * that TTIN brings share sockets, or who stays after TTOU could not accept
- * from theirs. A socket that only one of two managers has would be lost with
- * it.
+ * Sockets for the settings now in force. All workers will be started anew
+ * with them, and so have each that is opened here: also the one that has
+ * proved them, for it was started before. Those that TTIN brings share
+ * sockets, or who stays after TTOU could not accept from theirs. A socket
+ * that only one of two managers has would be lost with it.
  */
+static void
+listeners_follow(struct manager *m, size_t slots)
+{
+	struct crew *c = &m->crew;
+	char *why = NULL;
+	bool grown;
+	size_t i;
+
+	if (upgrade_shared(&m->upgrade))
+		return;
+	if (listeners_grow(c->current->listeners, c->current->settings,
+	    slots, &grown, &why) == -1)
+		log_error("%s", why != NULL ? why : "no memory");
+	free(why);
+	for (i = 0; grown && i < c->places; i++)
+		if (c->procs[i].generation == c->current->number)
+			c->procs[i].replace = true;
+}
+
+/* What the crew must know of the settings now in force. */
 static void
 settings_apply(struct manager *m)
 {
 	const struct settings *s = m->crew.current->settings;
 	size_t workers = (size_t)settings_int(s, SET_workers);
 	size_t slots = workers < slots_max(m) ? workers : slots_max(m);
-	char *why = NULL;
 
 	m->crew.grace_ms =
 	    (uint64_t)hosting_grace(m->config->hosting, s) * 1000;
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
 	recycle_settings(&m->crew, s);
-	if (!upgrade_shared(&m->upgrade) && listeners_grow(
-	    m->crew.current->listeners, s, slots, &why) == -1)
-		log_error("%s", why != NULL ? why : "no memory");
-	free(why);
+	listeners_follow(m, slots);
 	set_wanted(m, workers);
 	title(m);
 }

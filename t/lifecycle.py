@@ -235,6 +235,41 @@ def test_more_and_fewer(*more):
             is_(answered, 40, name + ": then all are answered without it")
 
 
+def listening(pid):
+    """How many of its sockets listen over TCP."""
+    with open("/proc/net/tcp") as f:
+        inodes = {line.split()[9] for line in f if " 0A " in line}
+    folder = "/proc/%d/fd/" % pid
+    return sum(os.readlink(folder + fd)[8:-1] in inodes
+               for fd in os.listdir(folder))
+
+
+def test_reload_to_more():
+    """Nor for one that a reload brought; each worker sees to all sockets."""
+    name = "HUP to more workers, reuse_port: "
+    conf = os.path.join(tmpdir(), "conf.ini")
+    text = "[gangway]\nreuse_port = true\nworkers = %d\n"
+    write(conf, text % 2)
+    with Server("hello:application", "-c", conf, defaults=False) as s:
+        wait_for(lambda: len(s.workers()) == 2)
+        old = set(s.workers())
+        write(conf, text % 4)
+        s.send_signal(signal.SIGHUP)
+
+        def sockets():
+            try:
+                return [listening(p) for p in s.workers() if p not in old]
+            except OSError:     # it has just gone
+                return []
+        wait_for(lambda: sockets() == [4] * 4)
+        is_(sockets(), [4] * 4, name + "all have all sockets")
+        for left in 3, 2, 1:
+            s.send_signal(signal.SIGTTOU)
+            wait_for(lambda: len(s.workers()) == left)
+        is_(sum(answers_on(s.address[1]) for _ in range(40)), 40,
+            name + "after TTOU, all are answered by the last")
+
+
 def sockets_of(pid):
     """How many of its descriptors are sockets."""
     folder = "/proc/%d/fd/" % pid
@@ -611,6 +646,7 @@ def main():
     attempt(test_more_and_fewer)
     attempt(test_more_and_fewer, "--reuse-port")
     if IS_GANGWAY:
+        attempt(test_reload_to_more)
         attempt(test_too_many)
     for group in (test_slow_start, test_exits, test_reload, test_reload_env,
                   test_sockets, test_rebind, test_access_log, test_error_log):
