@@ -13,6 +13,7 @@
 
 #include "fcgi/ctl.h"
 #include "fcgi/ctl_place.h"
+#include "fcgi/cwd.h"
 
 enum { CLIENT_MS = 1000, ACCEPT_MAX = 8 };
 
@@ -26,6 +27,7 @@ listen_on(struct ctl *c, const char *path, mode_t mode)
 	mode_t mask;
 	int rc;
 
+	path = cwd_below(path);
 	if (strlen(path) >= sizeof(un.sun_path)) {
 		errno = ENAMETOOLONG;
 		return -1;

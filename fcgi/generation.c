@@ -8,26 +8,11 @@
 #include "fcgi/listeners.h"
 
 static bool
-same_list(const struct settings *a, const struct settings *b, enum setting id)
+same_sockets(const struct generation *now, const struct settings *s)
 {
-	const char *const *v, *const *w;
-	size_t i, n, m;
-
-	v = settings_list(a, id, &n);
-	w = settings_list(b, id, &m);
-	if (n != m)
-		return false;
-	for (i = 0; i < n; i++)
-		if (strcmp(v[i], w[i]) != 0)
-			return false;
-	return true;
-}
-
-static bool
-same_sockets(const struct settings *a, const struct settings *b)
-{
-	return same_list(a, b, SET_bind) &&
-	    settings_int(a, SET_backlog) == settings_int(b, SET_backlog);
+	return listeners_are(now->listeners, s) &&
+	    settings_int(now->settings, SET_backlog) ==
+	    settings_int(s, SET_backlog);
 }
 
 static bool
@@ -62,7 +47,7 @@ open_sockets(struct generation *g, struct generation *now, char **why)
 	struct listeners *ls;
 
 	/* Under a host that gave us sockets, bind means nothing. */
-	if (given(now->listeners) || same_sockets(now->settings, g->settings)) {
+	if (given(now->listeners) || same_sockets(now, g->settings)) {
 		g->listeners = now->listeners;
 		g->lent = now->lent;
 		return 0;

@@ -19,6 +19,7 @@
 #include "conf/settings.h"
 #include "conf/why.h"
 #include "fcgi/address.h"
+#include "fcgi/cwd.h"
 #include "fcgi/listener.h"
 #include "fcgi/log.h"
 #include "fcgi/rights.h"
@@ -359,8 +360,9 @@ unix_open(struct listener *l, const struct address *ad,
 	    unix_bind(fd, &un, mask) == -1)
 		return why_set(why, "cannot listen on unix:%s: %s", ad->path,
 		    strerror(errno));
-	if ((l->path = strdup(ad->path)) == NULL)
-		return why_set(why, "no memory");
+	if ((l->path = cwd_path(ad->path)) == NULL)
+		return why_set(why, "cannot listen on unix:%s: %s", ad->path,
+		    strerror(errno));
 	if (unix_own(l, o->settings, why) == -1)
 		return -1;
 	if (listen(fd, o->backlog) == -1)
@@ -394,6 +396,29 @@ fd_adopt(struct listener *l, int fd, char **why)
 
 /* --- all together */
 
+char *
+listener_address(const char *text, char **why)
+{
+	struct address ad;
+	char *path, *whole = NULL;
+
+	if (address_parse(&ad, text, why) == -1)
+		return NULL;
+	if (ad.kind != ADDRESS_UNIX || ad.path[0] == '/')
+		whole = strdup(text);
+	else if ((path = cwd_path(ad.path)) != NULL) {
+		if (asprintf(&whole, "%sunix:%s", ad.fastcgi ? "fcgi+" : "",
+		    path) == -1)
+			whole = NULL;
+		free(path);
+	}
+	address_done(&ad);
+	if (whole == NULL)
+		(void)why_set(why, "cannot listen on %s: %s", text,
+		    strerror(errno));
+	return whole;
+}
+
 int
 listener_open(struct listener *l, const char *text,
     const struct listener_options *o, char **why)
@@ -407,8 +432,8 @@ listener_open(struct listener *l, const char *text,
 	}
 	l->protocol = ad.fastcgi ? PROTOCOL_FASTCGI : PROTOCOL_HTTP;
 	l->backlog = o->backlog;
-	if ((l->address = strdup(text)) == NULL)
-		rc = why_set(why, "no memory");
+	if ((l->address = listener_address(text, why)) == NULL)
+		rc = -1;
 	else if (ad.kind == ADDRESS_FD)
 		rc = fd_adopt(l, ad.fd, why);
 	else if (ad.kind == ADDRESS_UNIX)

@@ -23,7 +23,8 @@ enum protocol {
 
 struct listener {
 	char		*name;		/* for people: http://127.0.0.1:8000 */
-	char		*address;	/* as `bind` has it, NULL if adopted */
+	char		*address;	/* listener_address() of what `bind`
+					   has, NULL if adopted */
 	enum protocol	 protocol;
 	int		 family;	/* AF_INET, AF_INET6, AF_UNIX */
 	char		*path;		/* unix socket we made, else NULL */
@@ -48,6 +49,10 @@ struct listener_options {
 struct listener_options listener_options(const struct settings *,
 	    size_t slots);
 
+/* A word of `bind` as one that means the same from any folder: the path of a
+ * unix socket from the root. To be freed; NULL with *why (to be freed). */
+char	*listener_address(const char *text, char **why);
+
 /*
  * Each fills a listener that is all zeroes. 0, or -1 with *why (to be freed)
  * and errno; listener_done() is the caller's then, too.
@@ -64,7 +69,7 @@ int	 listener_open(struct listener *, const char *text,
 int	 listener_share(struct listener *, const struct listener *old,
 	    const struct listener_options *, char **why);
 /* Take over descriptors that are listening already; `address` as a manager
- * of ours had it in its `bind`, or NULL. */
+ * of ours had it, or NULL. */
 int	 listener_take(struct listener *, const char *address,
 	    enum protocol, const int *fds, size_t n, char **why);
 

@@ -37,16 +37,41 @@ pop(struct listeners *ls, bool remove)
 	errno = saved;
 }
 
+/* Is it what that word of `bind` means? */
+static bool
+is_address(const struct listener *l, const char *text)
+{
+	char *why = NULL, *address = listener_address(text, &why);
+	bool yes = l->address != NULL && address != NULL &&
+	    strcmp(l->address, address) == 0;
+
+	free(address);
+	free(why);
+	return yes;
+}
+
 static const struct listener *
-find(const struct listeners *ls, const char *address)
+find(const struct listeners *ls, const char *text)
 {
 	size_t i;
 
 	for (i = 0; ls != NULL && i < ls->n; i++)
-		if (ls->v[i].address != NULL &&
-		    strcmp(ls->v[i].address, address) == 0)
+		if (is_address(&ls->v[i], text))
 			return &ls->v[i];
 	return NULL;
+}
+
+bool
+listeners_are(const struct listeners *ls, const struct settings *s)
+{
+	const char *const *v;
+	size_t i, n;
+
+	v = settings_list(s, SET_bind, &n);
+	for (i = 0; n == ls->n && i < n; i++)
+		if (!is_address(&ls->v[i], v[i]))
+			return false;
+	return n == ls->n;
 }
 
 static int

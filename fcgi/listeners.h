@@ -4,6 +4,7 @@
 #ifndef FCGI_LISTENERS_H
 #define FCGI_LISTENERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "fcgi/listener.h"
@@ -27,11 +28,13 @@ int	 listeners_open(struct listeners *, const struct settings *,
  */
 int	 listeners_reopen(struct listeners *, const struct listeners *old,
 	    const struct settings *, size_t slots, char **why);
+/* Are they what `bind` means, from the folder that we are in? */
+bool	 listeners_are(const struct listeners *, const struct settings *);
 /* Take over descriptors that are listening already; adds to the list. */
 int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
 	    enum protocol, char **why);
-/* All sockets of one listener, from a manager of ours; `address` as its
- * `bind` had it, or NULL. Adds to the list. */
+/* All sockets of one listener, from a manager of ours; `address` as it had
+ * it, or NULL. Adds to the list. */
 int	 listeners_take(struct listeners *, const char *address,
 	    enum protocol, const int *fds, size_t n, char **why);
 /* Make room for more slots (a reload under reuse_port): opens what is

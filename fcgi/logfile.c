@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/cwd.h"
 #include "fcgi/logfile.h"
 
 enum { LINKS_MAX = 40 };		/* the kernel's own limit */
@@ -145,22 +146,6 @@ file_open(const char *path)
 	return high;
 }
 
-/* The name from the root, so that a later chdir does not change the file. */
-static char *
-path_absolute(const char *path)
-{
-	char *dir, *whole = NULL;
-
-	if (path[0] == '/')
-		return strdup(path);
-	if ((dir = getcwd(NULL, 0)) == NULL)
-		return NULL;
-	if (asprintf(&whole, "%s/%s", dir, path) == -1)
-		whole = NULL;
-	free(dir);
-	return whole;
-}
-
 int
 logfile_open(struct logfile *f, const char *path, int standard)
 {
@@ -169,7 +154,7 @@ logfile_open(struct logfile *f, const char *path, int standard)
 	char *name = NULL;
 
 	if (file) {
-		if ((name = path_absolute(path)) == NULL)
+		if ((name = cwd_path(path)) == NULL)
 			return -1;
 		if ((fd = file_open(name)) == -1) {
 			free(name);

@@ -17,6 +17,7 @@
 #include "fcgi/app.h"
 #include "fcgi/ctl.h"
 #include "fcgi/ctl_place.h"
+#include "fcgi/cwd.h"
 #include "fcgi/generation.h"
 #include "fcgi/hook.h"
 #include "fcgi/inherit.h"
@@ -144,19 +145,23 @@ settings_apply(struct manager *m)
 
 /* --- the pid file */
 
-/* Its name, to be freed; NULL where there is none. A successor's has a
+/* Its name from the root, for a reload may change the folder; to be freed,
+ * NULL where there is none. A successor's has a
  * suffix as long as the old manager has the name itself. */
 static char *
 pidfile_name(const struct manager *m)
 {
 	const struct settings *s = m->crew.current->settings;
 	const char *path = settings_string(s, SET_pidfile);
-	char *name;
+	char *whole, *name;
 
 	if (path == NULL || *path == '\0' ||
 	    !hosting_heeds(m->config->hosting, s, SET_pidfile) ||
-	    asprintf(&name, "%s%s", path, m->crew.suffix) == -1)
+	    (whole = cwd_path(path)) == NULL)
 		return NULL;
+	if (asprintf(&name, "%s%s", whole, m->crew.suffix) == -1)
+		name = NULL;
+	free(whole);
 	return name;
 }
 
@@ -189,7 +194,7 @@ control_path(const struct manager *m)
 	    m->upgrade.parent != 0)
 		return NULL;
 	if (path != NULL)
-		return strdup(path);
+		return cwd_path(path);
 	if (hosting_manages(m->config->hosting))
 		return NULL;
 	if (m->pidfile != NULL)

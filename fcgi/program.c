@@ -331,7 +331,7 @@ same_listeners(const struct listeners *a, const struct listeners *b)
 
 	for (i = 0; a->n == b->n && i < a->n; i++)
 		if (a->v[i].protocol != b->v[i].protocol ||
-		    strcmp(a->v[i].name, b->v[i].name) != 0)
+		    strcmp(a->v[i].address, b->v[i].address) != 0)
 			return false;
 	return a->n == b->n;
 }

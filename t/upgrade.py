@@ -236,6 +236,69 @@ def moved_link():
         s.finish("a PWD of another folder")
 
 
+def moved_names():
+    """There, what is named from the working directory moves with it."""
+    name = "names in a folder that is a link: "
+    where = os.path.realpath(tmpdir())
+    os.chmod(where, 0o755)
+    link = where + "/current"
+    ours = ["app.pid", "app.pid.ctl", "app.sock"]
+
+    def files(folder):
+        return sorted(f for f in os.listdir(where + "/" + folder)
+                      if f.startswith("app.") and f != "app.py")
+
+    def lead(to):
+        os.unlink(link)
+        os.symlink(to, link)
+    for folder in "old", "new":
+        os.mkdir(where + "/" + folder)
+        write(where + "/" + folder + "/app.py", APP)
+    os.symlink("old", link)
+    with Manager("-p", "app.pid", folder=link, binds=["unix:app.sock"],
+                 env={"PWD": link}, wait=False) as s:
+        s.address, s.pidfile = link + "/app.sock", link + "/app.pid"
+        ok(wait_for(s.body, PATIENCE) and files("old") == ours,
+           name + "the start", files("old"))
+        lead("new")
+        write(where + "/new/app.py", "import os; os._exit(9)\n")
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: "Reload abandoned" in s.log(), PATIENCE)
+           and wait_for(lambda: not files("new"), PATIENCE)
+           and files("old") == ours
+           and s.body(address=where + "/old/app.sock"),
+           name + "a reload that fails", (files("old"), files("new")))
+        write(where + "/new/app.py", APP)
+        s.send_signal(signal.SIGHUP)
+        ok(wait_for(lambda: files("new") == ours and not files("old"),
+                    PATIENCE) and s.body(),
+           name + "a reload", (files("old"), files("new")))
+        lead("old")
+        new = s.upgrade()
+        ok(files("old") == ["app.pid.2", "app.sock"] and s.pid_of()
+           in s.crew(new) and s.body(address=where + "/new/app.sock"),
+           name + "both serve after USR2", (files("old"), files("new")))
+        s.leave(0)
+        ok(s.promoted() and wait_for(lambda: files("old") == ours, PATIENCE),
+           name + "the old one leaves", (files("old"), files("new")))
+        s.finish(name + "the end")
+        is_(files("old"), [], name + "and nothing is left")
+
+
+def deep_names():
+    """In a folder whose name is too long for that of a socket."""
+    folder = tmpdir() + "/" + "x" * 110
+    os.mkdir(folder)
+    with Manager("-p", "app.pid", "-b", "unix:app.sock", folder=folder) as s:
+        s.pidfile = folder + "/app.pid"
+        ok(wait_for(lambda: all(os.path.exists(folder + "/app." + end)
+                                for end in ("pid", "pid.ctl", "sock")),
+                    PATIENCE), "a deep folder: all files are there",
+           os.listdir(folder))
+        s.finish("a deep folder")
+        is_(os.listdir(folder), ["app.py"], "a deep folder: none is left")
+
+
 def title(pid):
     # setproctitle() adds a blank to a title as long as the program's name.
     return (read("/proc/%d/cmdline" % pid) or "").partition("\0")[0].rstrip()
@@ -724,9 +787,9 @@ def patience():
                     os.kill(s.pid, signal.SIGQUIT)
 
 
-GROUPS = (forms, moved_link, names, lost_program, many_sockets, files, strangers, descriptors,
-          notices, activation, process_one, other_user, nobody_left,
-          patience)
+GROUPS = (forms, moved_link, moved_names, deep_names, names, lost_program,
+          many_sockets, files, strangers, descriptors, notices, activation,
+          process_one, other_user, nobody_left, patience)
 
 
 def main():
