@@ -322,20 +322,6 @@ say_settings(const struct program *p)
 
 /* --- listeners and the end */
 
-/* Do both lists say the same? Then workers of both managers may hand
- * connections to each other. */
-static bool
-same_listeners(const struct listeners *a, const struct listeners *b)
-{
-	size_t i;
-
-	for (i = 0; a->n == b->n && i < a->n; i++)
-		if (a->v[i].protocol != b->v[i].protocol ||
-		    strcmp(a->v[i].address, b->v[i].address) != 0)
-			return false;
-	return a->n == b->n;
-}
-
 /* What the old manager handed over; where `bind` has changed since, the rest
  * is opened. */
 static int
@@ -355,7 +341,9 @@ take_listeners(struct program *p, char **why)
 	if (listeners_reopen(&p->listeners, in->listeners, p->load.settings,
 	    1, why) == -1)
 		return -1;
-	if (!same_listeners(&p->listeners, in->listeners))
+	/* Workers of both managers may hand connections to each other only
+	 * where a listener's number means the same to them. */
+	if (!listeners_are(in->listeners, p->load.settings))
 		inherit_alone(in);
 	listeners_close(in->listeners, false);	/* we have copies */
 	return 0;
