@@ -77,6 +77,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/slot.c %D%/slot.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/upgrade.c %D%/upgrade.h \
+	%D%/verify.c %D%/verify.h \
 	%D%/worker.c %D%/worker.h
 fcgi_libserver_la_LIBADD  = fcgi/librequest.la fcgi/libbase.la \
 	fcgi/libwire.la shim/libnative.la shim/libpassenger.la $(JANSSON_LIBS) $(UV_LIBS)

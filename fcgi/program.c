@@ -11,6 +11,7 @@
 #include "conf/load.h"
 #include "conf/print.h"
 #include "conf/settings.h"
+#include "conf/why.h"
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/board.h"
@@ -30,6 +31,7 @@
 #include "fcgi/spawn.h"
 #include "fcgi/starter.h"
 #include "fcgi/upgrade.h"
+#include "fcgi/verify.h"
 #include "fcgi/worker.h"
 
 extern char **environ;
@@ -211,11 +213,18 @@ load(struct program *p, const struct load_result *before,
 		.before = before, .evaluate = evaluate, .arg = p,
 	};
 
+	char *why = NULL;
+
 	if (settings_load(&in, result) == -1)
 		return -1;
-	if (board_settings(p->board, result->settings) == 0)
+	if (board_settings(p->board, result->settings) == 0 &&
+	    verify_settings(result->settings, &p->hosting, &why) == 0)
 		return 0;
-	result->status = fail(NULL, NULL);
+	load_result_undo(result, before, p->first_environ);
+	result->status = 1;
+	result->output = text_new("Error: %s\n", why != NULL ? why :
+	    "out of memory");
+	free(why);
 	return -1;
 }
 

@@ -414,6 +414,13 @@ def test_reload():
             ok(s.wait(1.5) is None and body() in (b"two", b"three"),
                "HUP with a broken file: the server goes on",
                s.log()[-1500:])
+            if IS_GANGWAY:
+                write(conf, "accesslog, access_log_format = '-', '%(x)s'\n")
+                s.send_signal(signal.SIGHUP)
+                ok(wait_for(lambda: re.search(r"Not reloaded:\s+Error: Inv.*"
+                                              r"access_log_format", s.log())),
+                   "HUP with a log format that is none: is refused at once",
+                   s.log()[-800:])
             write(conf, "workers = 3\n")
             s.send_signal(signal.SIGHUP)
             ok(wait_for(lambda: body() == b"three"
@@ -458,7 +465,7 @@ def test_reload_env():
         wait_for(body)
         for n, (what, host, env) in enumerate((
                 ("by its application", "127.0.0.1", "CASE = bad\nMORE = 1"),
-                ("by its bind", "[::2:3]", "CASE = other\nMORE = 1"))):
+                ("by its bind", "192.0.2.1", "CASE = other\nMORE = 1"))):
             write(conf, text % (host, address[1], env))
             p.send_signal(signal.SIGHUP)
             wait_for(lambda: p.log().count("Reload abandoned") > n)

@@ -70,6 +70,20 @@ ONE_LINE = [
     ("class", ["-k", "gevent", "app"], {}, 1, ["gevent", "command line"]),
     ("certificate", ["--certfile", "x.pem", "app"], {}, 1,
      ["certfile", "command line", "less safe"]),
+    ("address", ["-b", "foo:99999999", "app"], {}, 1,
+     ["bind", "'foo:99999999'", "command line", "0 to 65535"]),
+    ("address of a variable, checked", ["--check-config", "app"],
+     {"GANGWAY_BIND": "127.0.0.1, [::1"}, 1,
+     ["bind", "'[::1'", "env GANGWAY_BIND", "] is missing"]),
+    ("log format", ["--access-logfile", "-", "--access-logformat", "%(x)s",
+                    "app"], {}, 1,
+     ["access_log_format", "'%(x)s'", "command line", "unknown atom"]),
+    ("log format, checked", ["--check-config", "--access-logfile", "-",
+                             "--access-logformat", "%", "app"], {}, 1,
+     ["access_log_format", "'%'", "command line", "(ATOM)"]),
+    ("no log format", ["--access-logfile", "-", "--access-logformat", "",
+                       "app"], {}, 1,
+     ["access_log_format", "''", "command line", "must not be empty"]),
     ("host without its socket", ["--host", "fastcgi", "app"], {}, 1,
      ["fastcgi", "descriptor 0", "standalone"]),
 ]
@@ -128,6 +142,8 @@ def longer():
     status, out = run("--check-config", "app", env={"GANGWAY_THRAEDS": "1"})
     ok(status == 0 and "GANGWAY_THRAEDS" in out and "THREADS" in out.upper(),
        "--check-config shows the warnings", out)
+    is_(run("--check-config", "--access-logformat", "%(x)s", "app"), (0, ""),
+        "a log format that nobody needs")
 
 
 def start_lines():
