@@ -184,6 +184,17 @@ tcp_add(struct listener *l, const struct sockaddr *sa, socklen_t len,
 	return fd_add(l, fd);
 }
 
+/* Those that share a port must have said so from the first. */
+static bool
+is_shared(int fd)
+{
+	socklen_t len = sizeof(int);
+	int yes = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, &len) == 0 &&
+	    yes != 0;
+}
+
 /*
  * Fill up to one socket per slot, at the address of the first. While others
  * serve, a new one stays quiet until a worker watches it (acceptor.c): the
@@ -451,7 +462,7 @@ int
 listener_grow(struct listener *l, const struct listener_options *o, char **why)
 {
 	if (!o->reuse_port || l->family == AF_UNIX || l->inherited ||
-	    tcp_fill(l, o, true) == 0)
+	    !is_shared(l->fds[0]) || tcp_fill(l, o, true) == 0)
 		return 0;
 	return why_set(why, "cannot open more sockets for %s: %s", l->name,
 	    advice(errno));
@@ -478,15 +489,14 @@ listener_share(struct listener *l, const struct listener *old,
 	l->ino = old->ino;
 	if (old->path != NULL && (l->path = strdup(old->path)) == NULL)
 		return why_set(why, "no memory");
-	/* backlog may have changed; one socket for all stays so, because
-	 * those that share a port must have said so from the first. */
+	/* backlog may have changed */
 	for (i = 0; i < l->nfds; i++)
 		if (listener_listens(l->fds[i]))
 			(void)listen(l->fds[i], o->backlog);
 	if (describe(l) == -1)
 		return why_set(why, "cannot keep %s: %s", old->name,
 		    strerror(errno));
-	return l->nfds > 1 ? listener_grow(l, o, why) : 0;
+	return listener_grow(l, o, why);
 }
 
 /* What listener_open() would know of it. */

@@ -74,7 +74,8 @@ int	 listener_take(struct listener *, const char *address,
 	    enum protocol, const int *fds, size_t n, char **why);
 
 /* Open what is missing to a socket for each slot, which listens once a
- * worker watches it; nothing without reuse_port. 0, or -1 with *why. */
+ * worker watches it; nothing without reuse_port, now or when the first was
+ * opened. 0, or -1 with *why. */
 int	 listener_grow(struct listener *, const struct listener_options *,
 	    char **why);
 /* Is it a socket that listens? */

@@ -245,6 +245,12 @@ test_reuse_port(void)
 	    "reuse_port: and stays so");
 	listeners_close(&a, true);
 	set(SET_reuse_port, "false");
+	(void)try(&a, "127.0.0.1:0", 3);
+	set(SET_reuse_port, "true");
+	ok(listeners_grow(&a, conf, 3, &grown, &why) == 0 && !grown &&
+	    a.v[0].nfds == 1, "reuse_port: a socket opened without stays one");
+	listeners_close(&a, true);
+	set(SET_reuse_port, "false");
 	(void)log_open("-", "info", false);
 	(void)unlink(log);
 }
