@@ -7,6 +7,7 @@
 
 #include "conf/settings.h"
 #include "conf/why.h"
+#include "fcgi/address.h"
 #include "fcgi/listeners.h"
 #include "fcgi/log.h"
 
@@ -74,6 +75,30 @@ listeners_are(const struct listeners *ls, const struct settings *s)
 	return n == ls->n;
 }
 
+/* That address is in use: by ourselves, who have the port at another one? */
+static void
+tell_port(const struct listeners *old, const char *text, char **why)
+{
+	struct address ad;
+	char *no = NULL;
+	size_t i;
+
+	if (address_parse(&ad, text, &no) == -1) {
+		free(no);
+		return;
+	}
+	for (i = 0; i < old->n; i++)
+		if (ad.kind == ADDRESS_TCP &&
+		    strcmp(old->v[i].server_port, ad.port) == 0) {
+			free(*why);
+			(void)why_set(why, "cannot listen on %s: this server "
+			    "listens on %s, and can change that only when it "
+			    "is stopped and started", text, old->v[i].name);
+			break;
+		}
+	address_done(&ad);
+}
+
 static int
 open_one(struct listeners *ls, const char *text, const struct listeners *old,
     const struct listener_options *o, char **why)
@@ -86,6 +111,8 @@ open_one(struct listeners *ls, const char *text, const struct listeners *old,
 	if ((before != NULL ? listener_share(l, before, o, why) :
 	    listener_open(l, text, o, why)) == 0)
 		return 0;
+	if (old != NULL && before == NULL && errno == EADDRINUSE)
+		tell_port(old, text, why);
 	pop(ls, before == NULL);
 	return -1;
 }

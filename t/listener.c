@@ -221,6 +221,7 @@ test_reuse_port(void)
 	struct listeners a, b;
 	char text[64], log[64], *why = NULL;
 	bool grown;
+	int rc;
 
 	snprintf(log, sizeof(log), "%s/log", dir);
 	(void)log_open(log, "info", false);
@@ -246,6 +247,13 @@ test_reuse_port(void)
 	listeners_close(&a, true);
 	set(SET_reuse_port, "false");
 	(void)try(&a, "127.0.0.1:0", 3);
+	snprintf(text, sizeof(text), "0.0.0.0:%s", a.v[0].server_port);
+	set(SET_bind, text);
+	rc = listeners_reopen(&b, &a, conf, 1, &why);
+	ok(rc == -1 && strstr(why, a.v[0].name) != NULL,
+	    "a port that we have ourselves: %s", why);
+	free(why);
+	why = NULL;
 	set(SET_reuse_port, "true");
 	ok(listeners_grow(&a, conf, 3, &grown, &why) == 0 && !grown &&
 	    a.v[0].nfds == 1, "reuse_port: a socket opened without stays one");
