@@ -42,7 +42,8 @@ generation_first(struct settings *settings, struct listeners *listeners)
 
 /* Sockets for g under its own settings. */
 static int
-open_sockets(struct generation *g, struct generation *now, char **why)
+open_sockets(struct generation *g, struct generation *now, size_t slots,
+    char **why)
 {
 	struct listeners *ls;
 
@@ -54,8 +55,8 @@ open_sockets(struct generation *g, struct generation *now, char **why)
 	}
 	if ((ls = calloc(1, sizeof(*ls))) == NULL)
 		return -1;
-	if (listeners_reopen(ls, now->listeners, g->settings,
-	    (size_t)settings_int(g->settings, SET_workers), why) == -1) {
+	if (listeners_reopen(ls, now->listeners, g->settings, slots,
+	    why) == -1) {
 		free(ls);
 		return -1;
 	}
@@ -65,7 +66,7 @@ open_sockets(struct generation *g, struct generation *now, char **why)
 
 struct generation *
 generation_add(struct generation **list, struct generation *now,
-    struct settings *settings, char **why)
+    struct settings *settings, size_t slots, char **why)
 {
 	struct generation *g;
 
@@ -76,7 +77,7 @@ generation_add(struct generation **list, struct generation *now,
 	}
 	g->number = (*list)->number + 1;
 	g->settings = settings;
-	if (open_sockets(g, now, why) == -1) {
+	if (open_sockets(g, now, slots, why) == -1) {
 		settings_free(settings);
 		free(g);
 		return NULL;

@@ -9,6 +9,7 @@
 #define FCGI_GENERATION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct listeners;
 struct settings;
@@ -26,10 +27,12 @@ struct generation *generation_first(struct settings *, struct listeners *);
 /*
  * One more in front of the list, which owns the settings from now on. It
  * shares the sockets of `now` where `bind` did not change, else it opens
- * what is new. NULL with *why (to be freed); the settings are freed then.
+ * what is new, under reuse_port `slots` sockets of each. NULL with *why (to
+ * be freed); the settings are freed then.
  */
 struct generation *generation_add(struct generation **list,
-	    struct generation *now, struct settings *, char **why);
+	    struct generation *now, struct settings *, size_t slots,
+	    char **why);
 /* Take one out of the list. Its sockets are closed when no other has them;
  * `remove`: their files too. The settings are freed unless they are `kept`. */
 void	 generation_drop(struct generation **list, struct generation *,

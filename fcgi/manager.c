@@ -37,7 +37,7 @@
 
 enum {
 	EXIT_ERROR = 1, EXIT_BUG = 255,
-	PLACES_MIN = 256, PLACES_SPARE = 32,
+	PLACES_MIN = 256,
 	QUICK_MS = 2000,	/* for a stop that is asked for twice */
 	DRAIN_MAX = 16,		/* reads from the bell in a turn */
 	BIRTHS_MAX = 3,		/* a host that waits is told then */
@@ -64,12 +64,6 @@ struct manager {
 
 /* --- how many slots */
 
-static size_t
-slots_max(const struct manager *m)
-{
-	return (m->crew.places - PLACES_SPARE) / 2;
-}
-
 static void
 set_wanted(struct manager *m, size_t n)
 {
@@ -77,10 +71,10 @@ set_wanted(struct manager *m, size_t n)
 	size_t i;
 
 	c->shared = upgrade_shared(&m->upgrade);
-	if (n > slots_max(m)) {
+	if (n > crew_room(c)) {
 		log_warning("%zu workers need a new start: there is room for "
-		    "%zu", n, slots_max(m));
-		n = slots_max(m);
+		    "%zu", n, crew_room(c));
+		n = crew_room(c);
 	}
 	atomic_store(&c->board->slots, (unsigned int)n);
 	/* Nobody is left to take what they would hand over? */
@@ -108,17 +102,18 @@ title(const struct manager *m)
  * that only one of two managers has would be lost with it.
  */
 static void
-listeners_follow(struct manager *m, size_t slots)
+listeners_follow(struct manager *m)
 {
 	struct crew *c = &m->crew;
+	const struct settings *s = c->current->settings;
 	char *why = NULL;
 	bool grown;
 	size_t i;
 
 	if (upgrade_shared(&m->upgrade))
 		return;
-	if (listeners_grow(c->current->listeners, c->current->settings,
-	    slots, &grown, &why) == -1)
+	if (listeners_grow(c->current->listeners, s, crew_slots(c, s), &grown,
+	    &why) == -1)
 		log_error("%s", why != NULL ? why : "no memory");
 	free(why);
 	for (i = 0; grown && i < c->places; i++)
@@ -131,15 +126,13 @@ static void
 settings_apply(struct manager *m)
 {
 	const struct settings *s = m->crew.current->settings;
-	size_t workers = (size_t)settings_int(s, SET_workers);
-	size_t slots = workers < slots_max(m) ? workers : slots_max(m);
 
 	m->crew.grace_ms =
 	    (uint64_t)hosting_grace(m->config->hosting, s) * 1000;
 	m->crew.timeout_ms = (uint64_t)settings_int(s, SET_timeout) * 1000;
 	recycle_settings(&m->crew, s);
-	listeners_follow(m, slots);
-	set_wanted(m, workers);
+	listeners_follow(m);
+	set_wanted(m, (size_t)settings_int(s, SET_workers));
 	title(m);
 }
 
@@ -461,7 +454,7 @@ obey(void *arg, enum ctl_order what, long number)
 		reload(m);
 		break;
 	case CTL_SCALE:
-		if ((size_t)number > slots_max(m))
+		if ((size_t)number > crew_room(&m->crew))
 			return "so many workers need a new start";
 		log_info("Asked for %ld workers", number);
 		set_wanted(m, (size_t)number);

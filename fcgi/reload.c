@@ -125,7 +125,9 @@ reload_begin(struct reload *r)
 	    settings_bool(c->current->settings, SET_reuse_port))
 		log_warning("reuse_port of open sockets changes at the next "
 		    "start only");
-	r->trial = generation_add(&c->all, c->current, s, &why);
+	/* What only one of two managers has would be lost with it. */
+	r->trial = generation_add(&c->all, c->current, s,
+	    c->shared ? 1 : crew_slots(c, s), &why);
 	if (r->trial == NULL) {
 		log_error("Reload abandoned: %s", why != NULL ? why :
 		    "no memory");

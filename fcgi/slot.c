@@ -54,6 +54,20 @@ crew_done(struct crew *c)
 	c->places = 0;
 }
 
+size_t
+crew_room(const struct crew *c)
+{
+	return (c->places - PLACES_SPARE) / 2;
+}
+
+size_t
+crew_slots(const struct crew *c, const struct settings *s)
+{
+	size_t n = (size_t)settings_int(s, SET_workers);
+
+	return n < crew_room(c) ? n : crew_room(c);
+}
+
 /* --- one process */
 
 /* It is our child and not reaped yet, so the pid is nobody else's. */

@@ -12,9 +12,14 @@
 
 #include "fcgi/crew.h"
 
+enum { PLACES_SPARE = 32 };	/* beside two for each slot */
+
 /* Room for `places` processes. 0 or -1 with errno. */
 int	 crew_init(struct crew *, size_t places);
 void	 crew_done(struct crew *);
+/* How many slots there can be, and how many of them these settings want. */
+size_t	 crew_room(const struct crew *);
+size_t	 crew_slots(const struct crew *, const struct settings *);
 
 /* Start a worker of that generation to take over the slot; its place, or
  * SLOT_NONE after a line in the log (the slot is tried again later). */

@@ -277,21 +277,25 @@ def sockets_of(pid):
                for fd in os.listdir(folder))
 
 
-def test_too_many():
+def test_too_many(elsewhere=False):
     """A reload to more workers than there is room for opens no socket more
     than can have a worker."""
     conf = os.path.join(tmpdir(), "conf.ini")
-    text = "[gangway]\nreuse_port = true\npreload_app = true\nworkers = %d\n"
-    write(conf, text % 2)
-    with Server("hello:application", "-c", conf, defaults=False) as s:
+    text = ("[gangway]\nreuse_port = true\npreload_app = true\nworkers = %d\n"
+            "bind = 127.0.0.1:%d\n")
+    port = free_port()
+    write(conf, text % (2, port))
+    with Server("hello:application", "-c", conf, defaults=False,
+                binds=()) as s:
+        wait_for(lambda: answers_on(port))
         before = sockets_of(s.pid)
-        write(conf, text % 600)
+        write(conf, text % (600, free_port() if elsewhere else port))
         s.send_signal(signal.SIGHUP)
         wait_for(lambda: "there is room for" in s.log(), 10)
         room = re.search(r"600 workers need a new start: there is room for "
                          r"(\d+)", s.log())
-        ok(room, "HUP, workers = 600: a line says how many there can be",
-           s.log()[-800:])
+        ok(room, "HUP, workers = 600%s: a line says how many there can be"
+           % (", another bind" if elsewhere else ""), s.log()[-800:])
         more = sockets_of(s.pid) - before
         ok(room and more >= int(room[1]) - 2 and more < 150,
            "and there are so many sockets and no more", more)
@@ -655,6 +659,7 @@ def main():
     if IS_GANGWAY:
         attempt(test_reload_to_more)
         attempt(test_too_many)
+        attempt(test_too_many, True)
     for group in (test_slow_start, test_exits, test_reload, test_reload_env,
                   test_sockets, test_rebind, test_access_log, test_error_log):
         attempt(group)
