@@ -53,10 +53,26 @@ listen_on(struct ctl *c, const char *path, mode_t mode)
 	return 0;
 }
 
+/* Listen no more, and remove the file if it is still ours. */
+static void
+unlisten(struct ctl *c)
+{
+	struct stat st;
+
+	if (c->fd > 0 && lstat(c->path, &st) == 0 && st.st_dev == c->dev &&
+	    st.st_ino == c->ino)
+		(void)unlink(c->path);
+	if (c->fd > 0)
+		close(c->fd);
+	c->fd = 0;
+	free(c->path);
+	c->path = NULL;
+}
+
 int
 ctl_open(struct ctl *c, const char *path, mode_t mode, char **why)
 {
-	ctl_close(c);
+	unlisten(c);
 	if ((c->path = strdup(path)) != NULL &&
 	    listen_on(c, path, mode) == 0) {
 		c->mode = mode;
@@ -66,11 +82,7 @@ ctl_open(struct ctl *c, const char *path, mode_t mode, char **why)
 	    "another program is listening there, or it is no socket" :
 	    strerror(errno)) == -1)
 		*why = NULL;
-	if (c->fd > 0)
-		close(c->fd);
-	c->fd = 0;
-	free(c->path);
-	c->path = NULL;
+	ctl_forget(c);
 	return -1;
 }
 
@@ -101,11 +113,7 @@ ctl_forget(struct ctl *c)
 void
 ctl_close(struct ctl *c)
 {
-	struct stat st;
-
-	if (c->fd > 0 && lstat(c->path, &st) == 0 && st.st_dev == c->dev &&
-	    st.st_ino == c->ino)
-		(void)unlink(c->path);
+	unlisten(c);
 	ctl_forget(c);
 }
 
@@ -211,6 +219,10 @@ listen_to(struct ctl *c, struct ctl_client *k)
 		return;
 	text = json_dumps(reply, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(reply);
+	if (k->fd == 0) {	/* the order has closed us */
+		free(text);
+		return;
+	}
 	if (text == NULL || (k->out_n = strlen(text)) == 0) {
 		free(text);
 		hang_up(k);

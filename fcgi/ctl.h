@@ -47,8 +47,9 @@ struct ctl {
 	struct ctl_client client[CTL_CLIENTS];
 };
 
-/* Listen there; what it listened on before is closed. 0, or -1 with *why (to
- * be freed), and then it does not listen. */
+/* Listen there; what it listened on before is closed, while clients that
+ * came by it are still answered. 0, or -1 with *why (to be freed), and then
+ * it does not listen and clients are cut. */
 int	 ctl_open(struct ctl *, const char *path, mode_t, char **why);
 /* The end: clients are cut, the file is removed if it is still ours. */
 void	 ctl_close(struct ctl *);

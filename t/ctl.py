@@ -255,6 +255,43 @@ def test_orders():
            "orders are in the log")
 
 
+def test_moved():
+    """An order that moves the socket it came by, and one that closes it."""
+    d = tmpdir()
+    conf, first, second = d + "/c.ini", d + "/1", d + "/2"
+    text = "[gangway]\nworkers = 0\ncontrol_socket = %s\n"
+
+    def write(more):
+        with open(conf, "w") as f:
+            f.write(text % more)
+
+    def says(path, command):
+        try:
+            return json.loads(speak(path, b'{"command": "%s"}\n' % command))
+        except (OSError, ValueError) as e:
+            return {"error": repr(e)}
+    write(first)
+    with serve("-c", conf, wait=False, defaults=False) as s:
+        wait_for(lambda: is_socket(first))
+        write(second)
+        is_(says(first, b"reload"), {"ok": True, "pid": s.pid},
+            "reload to another control_socket: is answered")
+        ok(is_socket(second) and not os.path.exists(first),
+           "and then it is there")
+        for _ in range(2):
+            is_(says(second, b"status").get("pid"), s.pid,
+                "and answers there too")
+        write(second + "\ncontrol_socket_disable = true")
+        says(second, b"reload")
+        ok(wait_for(lambda: not os.path.exists(second)),
+           "reload to none: it is gone")
+        write(second)
+        s.send_signal(signal.SIGHUP)
+        wait_for(lambda: is_socket(second))
+        is_(says(second, b"status").get("pid"), s.pid,
+            "and one more: who comes then is answered")
+
+
 # --- clients that misbehave
 
 BAD = [
@@ -394,7 +431,8 @@ def main():
     only = sys.argv[1:]
     for name, fn, *args in (
             ("default", test_default), ("places", test_places),
-            ("orders", test_orders), ("abuse", test_abuse),
+            ("orders", test_orders), ("moved", test_moved),
+            ("abuse", test_abuse),
             ("host", test_host), ("upgrade", test_upgrade)):
         if not only or name in only:
             attempt(fn, *args)
