@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,9 @@ write_listener(FILE *f, const struct listener *l)
 	(void)fprintf(f, "listen %s ", l->protocol == PROTOCOL_FASTCGI ?
 	    "fcgi" : "http");
 	(void)write_numbers(f, l, "");
+	if (l->path != NULL)
+		(void)fprintf(f, "@%ju:%ju", (uintmax_t)l->dev,
+		    (uintmax_t)l->ino);
 	(void)fprintf(f, " %s\n", said ? l->address : "");
 }
 
@@ -129,6 +133,20 @@ read_numbers(const char **s, int *v, size_t max)
 	return n;
 }
 
+/* "@DEV:INO", where a socket file was the other one's; *s moves. */
+static void
+read_file(const char **s, dev_t *dev, ino_t *ino)
+{
+	char *end;
+
+	if (**s != '@')
+		return;
+	*dev = (dev_t)strtoumax(*s + 1, &end, 10);
+	if (*end == ':')
+		*ino = (ino_t)strtoumax(end + 1, &end, 10);
+	*s = end;
+}
+
 static bool
 is_handoff(int fd)
 {
@@ -146,6 +164,8 @@ take_listener(struct inherit *in, const char *s)
 	    PROTOCOL_FASTCGI : PROTOCOL_HTTP;
 	const char *address;
 	char *why = NULL;
+	dev_t dev = 0;
+	ino_t ino = 0;
 	size_t i, n;
 	int *fds;
 
@@ -155,12 +175,13 @@ take_listener(struct inherit *in, const char *s)
 	if ((fds = calloc(FDS_MAX, sizeof(*fds))) == NULL)
 		return;
 	n = read_numbers(&s, fds, FDS_MAX);
+	read_file(&s, &dev, &ino);
 	address = *s == ' ' && s[1] != '\0' ? s + 1 : NULL;
 	for (i = 0; i < n && listener_listens(fds[i]);)
 		i++;
 	if (i == n && n > 0)
 		(void)listeners_take(in->listeners, address, protocol, fds, n,
-		    &why);
+		    dev, ino, &why);
 	free(why);	/* who cannot have it opens it anew, and says why */
 	free(fds);
 }

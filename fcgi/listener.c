@@ -504,7 +504,6 @@ static int
 retrace(struct listener *l, const char *text, char **why)
 {
 	struct address ad;
-	struct stat st;
 	int rc = 0;
 
 	if ((l->address = strdup(text)) == NULL)
@@ -512,24 +511,22 @@ retrace(struct listener *l, const char *text, char **why)
 	if (address_parse(&ad, text, why) == -1)
 		return -1;
 	l->inherited = ad.kind == ADDRESS_FD;
-	if (ad.kind == ADDRESS_UNIX && lstat(ad.path, &st) == 0 &&
-	    S_ISSOCK(st.st_mode)) {
-		if ((l->path = strdup(ad.path)) == NULL)
-			rc = why_set(why, "no memory");
-		l->dev = st.st_dev;
-		l->ino = st.st_ino;
-	}
+	if (ad.kind == ADDRESS_UNIX && l->ino != 0 &&
+	    (l->path = strdup(ad.path)) == NULL)
+		rc = why_set(why, "no memory");
 	address_done(&ad);
 	return rc;
 }
 
 int
 listener_take(struct listener *l, const char *address, enum protocol protocol,
-    const int *fds, size_t n, char **why)
+    const int *fds, size_t n, dev_t dev, ino_t ino, char **why)
 {
 	size_t i;
 
 	l->protocol = protocol;
+	l->dev = dev;
+	l->ino = ino;
 	for (i = 0; i < n; i++)
 		if (fd_adopt(l, fds[i], why) == -1)
 			return -1;

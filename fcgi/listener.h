@@ -69,9 +69,9 @@ int	 listener_open(struct listener *, const char *text,
 int	 listener_share(struct listener *, const struct listener *old,
 	    const struct listener_options *, char **why);
 /* Take over descriptors that are listening already; `address` as a manager
- * of ours had it, or NULL. */
+ * of ours had it, or NULL, and which socket file was its own, or 0 and 0. */
 int	 listener_take(struct listener *, const char *address,
-	    enum protocol, const int *fds, size_t n, char **why);
+	    enum protocol, const int *fds, size_t n, dev_t, ino_t, char **why);
 
 /* Open what is missing to a socket for each slot, which listens once a
  * worker watches it; nothing without reuse_port, now or when the first was

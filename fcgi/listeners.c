@@ -182,13 +182,14 @@ listeners_reopen(struct listeners *ls, const struct listeners *old,
 
 int
 listeners_take(struct listeners *ls, const char *address,
-    enum protocol protocol, const int *fds, size_t n, char **why)
+    enum protocol protocol, const int *fds, size_t n, dev_t dev, ino_t ino,
+    char **why)
 {
 	struct listener *l;
 
 	if ((l = push(ls, why)) == NULL)
 		return -1;
-	if (listener_take(l, address, protocol, fds, n, why) == 0)
+	if (listener_take(l, address, protocol, fds, n, dev, ino, why) == 0)
 		return 0;
 	pop(ls, false);
 	return -1;
@@ -201,7 +202,8 @@ listeners_adopt(struct listeners *ls, const int *fds, size_t n,
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (listeners_take(ls, NULL, protocol, &fds[i], 1, why) == -1)
+		if (listeners_take(ls, NULL, protocol, &fds[i], 1, 0, 0,
+		    why) == -1)
 			return -1;
 	return 0;
 }

@@ -33,10 +33,10 @@ bool	 listeners_are(const struct listeners *, const struct settings *);
 /* Take over descriptors that are listening already; adds to the list. */
 int	 listeners_adopt(struct listeners *, const int *fds, size_t n,
 	    enum protocol, char **why);
-/* All sockets of one listener, from a manager of ours; `address` as it had
- * it, or NULL. Adds to the list. */
+/* All sockets of one listener, from a manager of ours: listener_take(). Adds
+ * to the list. */
 int	 listeners_take(struct listeners *, const char *address,
-	    enum protocol, const int *fds, size_t n, char **why);
+	    enum protocol, const int *fds, size_t n, dev_t, ino_t, char **why);
 /* Make room for more slots (a reload under reuse_port): opens what is
  * missing, which listens once a worker watches it. *grown: something was
  * opened, at -1 too, which workers that run already do not have. */

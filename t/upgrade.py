@@ -474,6 +474,23 @@ def files():
         is_(os.listdir(where), [], "files: the last one removes them")
 
 
+def taken_file():
+    """A socket file that somebody else has put in place of ours."""
+    path = tmpdir() + "/s"
+    with Manager(binds=["unix:" + path], wait=False) as s:
+        s.address = path
+        ok(wait_for(s.body, PATIENCE), "another's file: the start")
+        os.unlink(path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(path)
+            other.listen()
+            s.upgrade()
+            s.leave(0)
+            s.promoted()
+            s.finish("another's file")
+            ok(os.path.exists(path), "another's file: is left alone")
+
+
 def strangers():
     """GUNICORN_FD from another program; who is kept by others."""
     with socket.socket() as sock:
@@ -788,8 +805,8 @@ def patience():
 
 
 GROUPS = (forms, moved_link, moved_names, deep_names, names, lost_program,
-          many_sockets, files, strangers, descriptors, notices, activation,
-          process_one, other_user, nobody_left, patience)
+          many_sockets, files, taken_file, strangers, descriptors, notices,
+          activation, process_one, other_user, nobody_left, patience)
 
 
 def main():
