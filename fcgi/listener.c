@@ -77,16 +77,24 @@ listener_listens(int fd)
 	    yes != 0;
 }
 
+/* Is the socket file still the one that we made? */
+static bool
+has_file(const struct listener *l)
+{
+	struct stat st;
+
+	return l->path != NULL && lstat(l->path, &st) == 0 &&
+	    S_ISSOCK(st.st_mode) && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
 void
 listener_done(struct listener *l, bool remove)
 {
-	struct stat st;
 	size_t i;
 
 	for (i = 0; i < l->nfds; i++)
 		close(l->fds[i]);
-	if (remove && l->path != NULL && lstat(l->path, &st) == 0 &&
-	    S_ISSOCK(st.st_mode) && st.st_dev == l->dev && st.st_ino == l->ino)
+	if (remove && has_file(l))
 		(void)unlink(l->path);	/* its folder may be closed to us */
 	free(l->fds);
 	free(l->path);
@@ -379,6 +387,12 @@ unix_open(struct listener *l, const struct address *ad,
 	if (listen(fd, o->backlog) == -1)
 		return why_set(why, "cannot listen on unix:%s: %s", ad->path,
 		    strerror(errno));
+	/* Who came before that found nobody there, as at a stale file. */
+	if (!has_file(l)) {
+		errno = EADDRINUSE;
+		return why_set(why, "cannot listen on unix:%s: another program "
+		    "has put its own socket there", ad->path);
+	}
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <netinet/in.h>
@@ -373,6 +374,42 @@ test_unix(void)
 	ok(try(&a, "unix:/nonexistent/x", 1) == -1, "unix: no folder");
 }
 
+/* Another start, between bind(2) and listen(2) of one. */
+static struct listeners *rival;
+
+int
+listen(int fd, int backlog)
+{
+	struct listeners *ls = rival, none = { 0 };
+	char *why = NULL;
+
+	rival = NULL;
+	if (ls != NULL && listeners_reopen(ls, &none, conf, 1, &why) == -1)
+		printf("# %s\n", why);
+	free(why);
+	return (int)syscall(SYS_listen, fd, backlog);
+}
+
+static void
+test_rivals(void)
+{
+	struct listeners a = { 0 }, b = { 0 }, none = { 0 };
+	char text[96], *why = NULL;
+	int rc;
+
+	snprintf(text, sizeof(text), "unix:%s", sock);
+	set(SET_bind, text);
+	rival = &b;
+	rc = listeners_reopen(&a, &none, conf, 1, &why);
+	ok(rc == -1 && b.n == 1 && answers(), "two at once, one is served: %s",
+	    why);
+	free(why);
+	listeners_close(&a, true);
+	ok(answers(), "two at once: and keeps its file");
+	listeners_close(&b, true);
+	ok(mode_of() == -1, "two at once: which is its own");
+}
+
 static void
 test_owner(void)
 {
@@ -433,6 +470,7 @@ main(void)
 	test_reuse_port();
 	test_modes();
 	test_unix();
+	test_rivals();
 	test_owner();
 	test_adopt();
 	settings_free(conf);
