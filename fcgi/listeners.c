@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "conf/settings.h"
 #include "conf/why.h"
@@ -224,6 +225,21 @@ listeners_grow(struct listeners *ls, const struct settings *s, size_t slots,
 			*grown = true;
 	}
 	return rc;
+}
+
+void
+listeners_leave(struct listeners *ls, const struct listeners *now)
+{
+	struct listener *l;
+
+	for (l = ls->v; l < ls->v + ls->n; l++) {
+		while (l->nfds > 0)
+			close(l->fds[--l->nfds]);
+		if (l->path != NULL && find(now, l->address) != NULL) {
+			free(l->path);
+			l->path = NULL;
+		}
+	}
 }
 
 void

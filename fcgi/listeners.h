@@ -42,6 +42,10 @@ int	 listeners_take(struct listeners *, const char *address,
  * opened, at -1 too, which workers that run already do not have. */
 int	 listeners_grow(struct listeners *, const struct settings *,
 	    size_t slots, bool *grown, char **why);
+/* Close those of a manager whose place is taken with `now`. What stays in
+ * the list are socket files that are not among these: when it has gone,
+ * nobody is there any more. */
+void	 listeners_leave(struct listeners *, const struct listeners *now);
 /* Close all; `unlink` removes the socket files that are ours. */
 void	 listeners_close(struct listeners *, bool unlink);
 

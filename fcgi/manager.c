@@ -249,6 +249,8 @@ promote(struct manager *m, pid_t old)
 	title(m);
 	(void)pidfile_follow(m, old);	/* it has said why */
 	(void)control_follow(m);
+	if (m->config->inherit != NULL)
+		listeners_close(m->config->inherit->listeners, true);
 	notify_send("MAINPID=%d\n%s", (int)getpid(), m->stop == STOP_NOT ?
 	    "READY=1\nSTATUS=Serving" : "STOPPING=1\nSTATUS=Stopping");
 }

@@ -354,7 +354,7 @@ take_listeners(struct program *p, char **why)
 	 * where a listener's number means the same to them. */
 	if (!listeners_are(in->listeners, p->load.settings))
 		inherit_alone(in);
-	listeners_close(in->listeners, false);	/* we have copies */
+	listeners_leave(in->listeners, &p->listeners);	/* we have copies */
 	return 0;
 }
 

@@ -281,6 +281,8 @@ def moved_names():
         s.leave(0)
         ok(s.promoted() and wait_for(lambda: files("old") == ours, PATIENCE),
            name + "the old one leaves", (files("old"), files("new")))
+        ok(wait_for(lambda: not files("new"), PATIENCE),
+           name + "and what only it had goes", files("new"))
         s.finish(name + "the end")
         is_(files("old"), [], name + "and nothing is left")
 
