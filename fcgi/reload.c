@@ -171,8 +171,9 @@ roll(struct crew *c)
 			continue;
 		coming++;
 		p = &c->procs[c->slots[i].coming];
+		/* It will serve, and be replaced then. */
 		if (p->generation != c->current->number)
-			old = true;	/* it will serve, and is replaced then */
+			old = true;
 	}
 	for (i = 0; i < c->wanted; i++) {
 		if (c->slots[i].serving == SLOT_NONE)
