@@ -20,6 +20,7 @@
 #include "fcgi/scoreboard.h"
 #include "fcgi/shed.h"
 #include "fcgi/sink.h"
+#include "fcgi/thread.h"
 
 enum {
 	SLOW_NS = 100 * 1000,		/* a call that waits as long is slow */
@@ -29,7 +30,6 @@ enum {
 	CALM_TICK_NS = 4 * TICK_NS,	/* where no call has stuck of late */
 	CALM_TICKS = 10 * 1000,		/* how late that is */
 	DOZE_TICKS = 40,
-	STACK = 1 << 20,
 	NOBODY = -1
 };
 
@@ -515,24 +515,6 @@ monitor_main(void *arg)
 	return NULL;
 }
 
-static int
-start_thread(pthread_t *id, void *(*f)(void *), void *arg)
-{
-	pthread_attr_t a;
-	sigset_t all, old;
-	int rc;
-
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	(void)pthread_attr_init(&a);
-	(void)pthread_attr_setstacksize(&a, STACK);
-	rc = pthread_create(id, &a, f, arg);
-	(void)pthread_attr_destroy(&a);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
-}
-
 /* How many of the callers are still in the application. */
 static unsigned int
 busy_callers(struct dispatch *d)
@@ -623,21 +605,22 @@ dispatch_run(const struct dispatch_config *c)
 		return false;
 	}
 	current = d;
+	thread_thrift();
 	c->net->reap = reap_now;
 	c->net->reap_arg = d;
 	for (i = 0; i <= c->threads; i++)
 		threads[i] = (struct thread){ .d = d, .me = (int)i,
 		    .caller = i < c->threads };
 	/* The spare leader first: without it nobody answers 504. */
-	if ((rc = start_thread(&ids[0], monitor_main, d)) != 0 ||
-	    (rc = start_thread(&ids[1], thread_main,
+	if ((rc = thread_start(&ids[0], monitor_main, d)) != 0 ||
+	    (rc = thread_start(&ids[1], thread_main,
 	    &threads[c->threads])) != 0) {
 		log_error("Cannot start the worker's threads: %s (see the "
 		    "limits on processes and memory)", strerror(rc));
 		return false;
 	}
 	for (started = 1; started < c->threads; started++)
-		if (start_thread(&ids[started + 1], thread_main,
+		if (thread_start(&ids[started + 1], thread_main,
 		    &threads[started]) != 0)
 			break;
 	pthread_mutex_lock(&d->m);

@@ -76,6 +76,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/sink.c %D%/sink.h \
 	%D%/slot.c %D%/slot.h \
 	%D%/spawn.c %D%/spawn.h \
+	%D%/thread.c %D%/thread.h \
 	%D%/upgrade.c %D%/upgrade.h \
 	%D%/verify.c %D%/verify.h \
 	%D%/worker.c %D%/worker.h

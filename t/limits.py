@@ -258,13 +258,27 @@ def test_memory(klass):
         is_(s.stop(), 0, klass + ": and stops in order")
 
 
+def test_small_memory():
+    """Threads leave the application most of what little there is."""
+    if SLOWER > 1:
+        skip("sanitizers need all the address space", 2)
+        return
+    with serve("-k", "gthread", "-w", "1", "--threads", "60",
+               memory=600 << 20) as s:
+        is_(status(s, "/memory/250"), 200,
+            "60 threads in little memory: the application has most of it")
+        ok("threads could be started" not in s.log(),
+           "and all are there", s.log()[-1000:])
+
+
 def main():
     guard(int(os.environ.get("T_GUARD", "180")))
     only = sys.argv[1:]
     for fn, *args in ((test_descriptors, "sync"),
                       (test_descriptors, "gthread"), (test_no_folder,),
                       (test_full_disk,), (test_full_logs,),
-                      (test_memory, "sync"), (test_memory, "gthread")):
+                      (test_memory, "sync"), (test_memory, "gthread"),
+                      (test_small_memory,)):
         if not only or fn.__name__[5:] in only:
             attempt(fn, *args)
     done()
