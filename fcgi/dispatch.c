@@ -595,6 +595,7 @@ dispatch_run(const struct dispatch_config *c)
 	struct thread *threads = calloc((size_t)c->threads + 1,
 	    sizeof(*threads));
 	pthread_t *ids = calloc((size_t)c->threads + 2, sizeof(*ids));
+	size_t stack = thread_stack(c->threads);
 	unsigned int i, started = 0;
 	bool orderly;
 	int rc;
@@ -612,15 +613,15 @@ dispatch_run(const struct dispatch_config *c)
 		threads[i] = (struct thread){ .d = d, .me = (int)i,
 		    .caller = i < c->threads };
 	/* The spare leader first: without it nobody answers 504. */
-	if ((rc = thread_start(&ids[0], monitor_main, d)) != 0 ||
-	    (rc = thread_start(&ids[1], thread_main,
+	if ((rc = thread_start(&ids[0], THREAD_STACK, monitor_main, d)) != 0 ||
+	    (rc = thread_start(&ids[1], THREAD_STACK, thread_main,
 	    &threads[c->threads])) != 0) {
 		log_error("Cannot start the worker's threads: %s (see the "
 		    "limits on processes and memory)", strerror(rc));
 		return false;
 	}
 	for (started = 1; started < c->threads; started++)
-		if (thread_start(&ids[started + 1], thread_main,
+		if (thread_start(&ids[started + 1], stack, thread_main,
 		    &threads[started]) != 0)
 			break;
 	pthread_mutex_lock(&d->m);

@@ -258,6 +258,25 @@ def test_memory(klass):
         is_(s.stop(), 0, klass + ": and stops in order")
 
 
+def test_stack(name, *args, **more):
+    """A recursion without end is the application's error on each thread."""
+    with serve("-k", "gthread", "-w", "1", *args, **more) as s:
+        pids = s.workers()
+        crowd = [s.http(timeout=20) for _ in range(4)]
+        for c in crowd:
+            c.send(request("/recurse"))
+        got = []
+        for c in crowd:
+            try:
+                got.append(c.read().body)
+            except (OSError, Broken) as e:
+                got.append(repr(e))
+        ok(b"RecursionError" in got and not
+           set(got) - {b"RecursionError", b"main"} and s.workers() == pids,
+           name + ": a deep recursion is a RecursionError", got)
+        is_(s.stop(), 0, name + ": and stops in order")
+
+
 def test_small_memory():
     """Threads leave the application most of what little there is."""
     if SLOWER > 1:
@@ -278,6 +297,7 @@ def main():
                       (test_descriptors, "gthread"), (test_no_folder,),
                       (test_full_disk,), (test_full_logs,),
                       (test_memory, "sync"), (test_memory, "gthread"),
+                      (test_stack, "4 threads", "--threads", "4"),
                       (test_small_memory,)):
         if not only or fn.__name__[5:] in only:
             attempt(fn, *args)

@@ -105,6 +105,21 @@ def thread(environ, start, n):
     return plain(start, b"joined")
 
 
+def recurse(environ, start, n):
+    """Without end, through C that takes much stack; 0: the main thread only
+    sleeps."""
+    if threading.current_thread() is threading.main_thread() and not n:
+        time.sleep(1)
+        return plain(start, b"main")
+
+    def deeper(n):
+        return sorted([n, n], key=deeper)
+    try:
+        deeper(1)
+    except RecursionError:
+        return plain(start, b"RecursionError")
+
+
 def remove(environ, start, n):
     os.unlink(os.environ["T_FILLER"])
     return plain(start, b"removed")
