@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define APP_ABI	2
+#define APP_ABI	3
 
 struct str {
 	const char	*p;
@@ -243,6 +243,10 @@ struct app_kind {
 	void		(*after)(struct app_request *);
 	/* Let handlers of signals run (thread 0, entered). -1: leave. */
 	int		(*signals)(void);
+	/* Have thread 0 call f(arg), entered, as soon as it runs Python, in
+	 * the midst of a call too; from any thread, entered or not. -1: it
+	 * cannot. NULL: handlers of signals are functions like any other. */
+	int		(*soon)(int (*f)(void *), void *arg);
 	/* Write where every thread is to fd. Async-signal-safe, no locks. */
 	void		(*dump)(int fd);
 

@@ -317,9 +317,6 @@ lead(struct thread *t, bool look)
 	if (!look)
 		leave_app(t);
 	loop_turn(net, block);
-	if (look && net->fresh == NULL && t->entered && t->me == 0 &&
-	    d->c.kind->signals != NULL)
-		(void)d->c.kind->signals();
 	again = !d->c.turned(d->c.arg);
 	pthread_mutex_lock(&d->m);
 	d->blocked = false;
@@ -383,8 +380,8 @@ wait_idle(struct thread *t)
 	d->coming = false;
 }
 
-/* m held. Handlers of signals that somebody has asked for, on the main
- * thread; they may take their time. */
+/* m held. Handlers of signals, on the main thread; they may take their
+ * time. */
 static void
 run_errand(struct thread *t)
 {
@@ -395,8 +392,7 @@ run_errand(struct thread *t)
 		watch_me(t);
 	pthread_mutex_unlock(&d->m);
 	enter_app(t);
-	if (d->c.kind->signals != NULL)
-		(void)d->c.kind->signals();
+	d->c.errand(d->c.arg);
 	leave_app(t);
 	pthread_mutex_lock(&d->m);
 	if (d->leader == t->me)

@@ -28,8 +28,8 @@ bool	 dispatch_run(const struct dispatch_config *);
 /* Requests that are queued or running; for the leader. */
 unsigned int dispatch_busy(void);
 unsigned int dispatch_queued(void);
-/* Have the main thread run what waits for it (kind->signals()), when it is
- * not in the application; for the leader, from turned(). */
+/* Have the main thread run the errand when it is not in the application; for
+ * the leader, from turned(). */
 void	 dispatch_errand(void);
 /* Is the main thread in the application? */
 bool	 dispatch_main_busy(void);

@@ -23,6 +23,8 @@ struct dispatch_config {
 	struct place		*place;			/* on the board */
 	/* Called by the leader after each turn: true ends the worker. */
 	bool			(*turned)(void *arg);
+	/* For dispatch_errand(): on the main thread, entered. */
+	void			(*errand)(void *arg);
 	/* A caller has been in the application for too long; `all`: none
 	 * is left that is not. */
 	void			(*stuck)(void *arg, bool all);

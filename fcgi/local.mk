@@ -49,6 +49,7 @@ fcgi_librequest_la_SOURCES = \
 fcgi_libserver_la_SOURCES = \
 	%D%/acceptor.c %D%/acceptor.h \
 	%D%/board.c %D%/board.h \
+	%D%/chain.c %D%/chain.h \
 	%D%/child.c %D%/child.h \
 	%D%/command.c %D%/command.h \
 	%D%/conn.c %D%/conn.h %D%/conn_life.c %D%/conn_life.h \

@@ -14,6 +14,7 @@
 #include "conf/settings.h"
 #include "fcgi/access.h"
 #include "fcgi/acceptor.h"
+#include "fcgi/chain.h"
 #include "fcgi/child.h"
 #include "fcgi/connections.h"
 #include "fcgi/dispatch.h"
@@ -51,13 +52,14 @@ struct serving {
 	uint64_t		 looked_ms;
 	uint64_t		 hook_by_ms;	/* 0: no hook is awaited */
 	bool			 retiring, orphan;
+	bool			 handlers;	/* the application has some */
 };
 
 /* What signals asked for; handlers do nothing else. They run on the main
  * thread, who looks is whoever leads. */
 static atomic_bool want_leave, want_quit, want_reopen, want_abort;
 static uv_async_t *wake;
-static const struct app_kind *abort_kind;
+static const struct app_kind *kind;
 static bool usr1_leaves;
 
 static void
@@ -65,6 +67,12 @@ on_signal(int sig)
 {
 	int saved = errno;
 
+	/* In a child of the application's it is the application's only. */
+	chain_arrived(sig, child_is() || kind->soon == NULL);
+	if (child_is()) {
+		errno = saved;
+		return;
+	}
 	if (sig == SIGTERM || (sig == SIGUSR1 && usr1_leaves))
 		want_leave = true;
 	else if (sig == SIGUSR1 || sig == SIGHUP)
@@ -85,8 +93,8 @@ on_abort(int sig)
 {
 	int saved = errno;
 
-	if (abort_kind != NULL && abort_kind->dump != NULL && log_fd() != -1)
-		abort_kind->dump(log_fd());
+	if (kind != NULL && kind->dump != NULL && log_fd() != -1)
+		kind->dump(log_fd());
 	if (want_abort || (!hook_wanted(APP_WORKER_ABORT) &&
 	    !hook_wanted(APP_WORKER_EXIT)))
 		_exit(1);
@@ -118,6 +126,7 @@ set_signals(bool managed)
 	sa.sa_handler = on_signal;
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		(void)sigaction(ours[i], &sa, NULL);
+	chain_begin(ours, sizeof(ours) / sizeof(ours[0]));
 	sa.sa_handler = on_abort;
 	(void)sigaction(SIGABRT, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
@@ -236,6 +245,28 @@ say_exiting(const struct worker *w)
 	(void)hook_in_worker(APP_WORKER_EXIT);
 }
 
+/* On the main thread, entered, perhaps in the midst of a request. */
+static int
+run_handlers(void *arg)
+{
+	bool due = chain_due();
+
+	(void)arg;
+	if (child_is())		/* forked before it was called */
+		return 0;
+	if (chain_run(kind->signals) == -1)
+		want_leave = true;
+	if (due || want_leave)
+		wake_loop();	/* it may have waited for this */
+	return 0;
+}
+
+static void
+errand(void *arg)
+{
+	(void)run_handlers(arg);
+}
+
 static void
 look_around(struct serving *s, uint64_t now)
 {
@@ -243,6 +274,9 @@ look_around(struct serving *s, uint64_t now)
 		return;
 	s->looked_ms = now;
 	hook_tick();
+	chain_look();
+	if (s->handlers && !dispatch_main_busy())
+		dispatch_errand();
 	atomic_store_explicit(&s->place->heartbeat_ms, now,
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->connections, s->net.nconns,
@@ -277,6 +311,8 @@ quit(struct serving *s, uint64_t now)
 
 	if (s->hook_by_ms == 0)
 		s->hook_by_ms = now + HOOK_MS;
+	if (!given_up && chain_due() && now < s->hook_by_ms)
+		return false;
 	if (!hook_ran(what) && (now < s->hook_by_ms || hook_running(what))) {
 		dispatch_errand();
 		return false;
@@ -303,6 +339,10 @@ turned(void *arg)
 		(void)log_reopen();
 		(void)access_reopen();
 	}
+	if (chain_news()) {
+		dispatch_errand();
+		(void)kind->soon(run_handlers, NULL);
+	}
 	if ((want_quit || want_abort) && !quit(s, now))
 		return false;
 	if (!s->retiring && s->w->max_requests != 0 &&
@@ -316,7 +356,7 @@ turned(void *arg)
 		leave(s, now);
 	if (s->leave_by_ms == 0)
 		return false;
-	if (s->net.nconns == 0 && dispatch_busy() == 0) {
+	if (s->net.nconns == 0 && dispatch_busy() == 0 && !chain_due()) {
 		/* At the full stop others may have given what nobody takes. */
 		return !atomic_load(&s->net.closing) || s->w->manager == 0 ||
 		    !handoff_take(&s->net);
@@ -526,8 +566,6 @@ drop_rights(const struct worker *w)
 static int
 finish(struct serving *s, int status)
 {
-	const struct app_kind *kind = s->w->kind;
-
 	say_exiting(s->w);
 	rights_tie(s->w->manager, SIGKILL);
 	access_free(s->format);
@@ -549,8 +587,9 @@ serve(struct serving *s)
 		    (unsigned int)settings_request_timeout(set),
 		.queue_max = (unsigned int)settings_int(set,
 		    SET_worker_queue),
-		.place = s->place, .turned = turned, .stuck = stuck,
-		.finished = finished, .answered = answered, .arg = s,
+		.place = s->place, .turned = turned, .errand = errand,
+		.stuck = stuck, .finished = finished, .answered = answered,
+		.arg = s,
 	};
 
 	wake = &s->net.wake;
@@ -569,7 +608,7 @@ worker_run(const struct worker *w)
 	struct serving *s;
 	int status;
 
-	abort_kind = w->kind;
+	kind = w->kind;
 	usr1_leaves = w->usr1_leaves;
 	set_signals(w->manager != 0);
 	log_info("Booting worker with pid: %ld", (long)getpid());
@@ -592,6 +631,8 @@ worker_run(const struct worker *w)
 		return finish(s, want_abort ? 1 : status);
 	if ((status = hook_in_worker(APP_POST_WORKER_INIT)) != -1)
 		return finish(s, status);
+	chain_look();
+	s->handlers = chain_others();
 	if (open_net(s) == -1)
 		return finish(s, APP_BOOT);
 	if (!serve(s)) {

@@ -352,6 +352,80 @@ def test_file(bind):
            bind + ": descriptors come back")
 
 
+# --- signals that the application handles, too
+
+def test_handlers(klass, *how):
+    """Its handlers run, and the worker does what it was told in any case."""
+    name, env = " ".join((klass,) + how), dict.fromkeys(how, "1")
+    threads = 1 if klass == "sync" else 3
+    calls = os.path.join(tmpdir(), "calls")
+    log = os.path.join(tmpdir(), "log")
+
+    def called(what, n=1):
+        try:
+            with open(calls) as f:
+                return f.read().split("\n").count(what) >= n
+        except OSError:
+            return False
+
+    def gone(pid):
+        return wait_for(lambda: not alive(pid) and pid_of(s) != pid, 8)
+    with Server("handlers:application", "-w", "1", "-k", klass, "--threads",
+                threads, "--log-file", log, "--graceful-timeout", "20",
+                env={"T_CALLS": calls, **env}) as s:
+        for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            pid = pid_of(s)
+            os.kill(pid, sig)
+            ok(gone(pid), "%s: %s: the worker leaves" % (name, sig.name))
+            ok(called("%d %s" % (pid, sig.name)),
+               "%s: %s: the application's handler ran" % (name, sig.name))
+        pid = pid_of(s)
+        if "T_EXIT" not in env:
+            os.rename(log, log + ".1")
+            os.kill(pid, signal.SIGUSR1)
+            ok(wait_for(lambda: os.path.exists(log) and called(
+                "%d SIGUSR1" % pid), 8) and pid_of(s) == pid,
+               name + ": USR1: its handler, and the log is opened again")
+        if klass == "sync":
+            with s.http(timeout=20) as c:
+                is_(c.get("/child").body, b"7",
+                    name + ": TERM to a child: the handler ran there")
+        is_(pid_of(s), pid, name + ": and the worker is still there")
+        with s.http(timeout=20) as c, s.http(timeout=20) as d:
+            callers = (c, d)[:threads]
+            for one in callers:
+                one.send(request("/wait"))
+            wait_for(lambda: called("waits", len(callers)), 8)
+            os.kill(pid, signal.SIGTERM)
+            is_({one.read().body for one in callers}, {b"called"},
+                name + ": TERM in a request: it sees to it, and no more")
+        ok(gone(pid), name + ": and the worker leaves")
+        with s.http() as c:
+            pid = int(c.get("/alarm").body)
+        ok(wait_for(lambda: called("%d SIGALRM" % pid), 8),
+           name + ": ALRM to an idle worker: its handler runs")
+        is_(gone(pid) if "T_EXIT" in env else pid_of(s) == pid, True,
+            name + ": and may end it")
+        is_(s.stop(), 0, name + ": TERM to all: 0")
+
+
+def test_late_handlers():
+    """Those that a request sets are noticed a moment later."""
+    with Server("handlers:application", "-w", "1", "-k", "sync",
+                "--graceful-timeout", "20", env={
+                    "T_CALLS": os.path.join(tmpdir(), "calls"),
+                    "T_LATE": "1"}) as s:
+        pid = pid_of(s)
+
+        def told():
+            if alive(pid):
+                os.kill(pid, signal.SIGTERM)
+            return not alive(pid)
+        ok(wait_for(told, 5, 0.1), "a handler set by a request: the worker "
+           "leaves", s.log())
+        s.kill()
+
+
 def main():
     guard(int(os.environ.get("T_GUARD", "180")))
     only = sys.argv[1:]
@@ -368,6 +442,10 @@ def main():
             ("named", test_named),
             ("no_reader", test_no_reader, "sync"),
             ("no_reader", test_no_reader, "gthread"),
+            ("handlers", test_handlers, "sync"),
+            ("handlers", test_handlers, "gthread"),
+            ("handlers", test_handlers, "gthread", "T_EXIT"),
+            ("handlers", test_late_handlers),
             ("file", test_file, "http"), ("file", test_file, "fcgi")):
         if not only or name in only:
             attempt(fn, *args)

@@ -190,7 +190,7 @@ EXTRA_DIST += t/tap.sh t/tap.py t/server.py t/apache.py t/lsan.supp \
 	t/apps/broken.py t/apps/calls.py t/apps/collected.py \
 	t/apps/confmod.py t/apps/exits.py \
 	t/apps/gated.py t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
-	t/apps/rude.py t/apps/greedy.py \
+	t/apps/rude.py t/apps/greedy.py t/apps/handlers.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
 	t/apps/faulty.py t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \
 	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \

@@ -409,6 +409,12 @@ interpreter_signals(void)
 	return leave ? -1 : 0;
 }
 
+int
+interpreter_soon(int (*f)(void *), void *arg)
+{
+	return Py_AddPendingCall(f, arg);
+}
+
 void
 interpreter_dump(int fd)
 {

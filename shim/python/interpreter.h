@@ -32,6 +32,7 @@ void	 interpreter_thread_free(void *);
 void	 interpreter_enter(void *);
 void	 interpreter_leave(void *);
 int	 interpreter_signals(void);
+int	 interpreter_soon(int (*)(void *), void *);
 void	 interpreter_dump(int fd);
 
 /* An interpreter that was here before us is ours to use from now on; the

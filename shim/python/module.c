@@ -101,6 +101,7 @@ const struct app_kind app_python = {
 	.call = wsgi_call,
 	.after = wsgi_after,
 	.signals = interpreter_signals,
+	.soon = interpreter_soon,
 	.dump = interpreter_dump,
 	.hook = hooks_event,
 	.interrupt = hooks_interrupt,

@@ -1,0 +1,60 @@
+"""Handlers for signals, set at the import or (T_LATE) by the first request,
+which note theirs in T_CALLS and (T_EXIT) end the process. /wait waits until
+one has run, /alarm sets one, /child asks a child about TERM."""
+import os
+import signal
+import time
+
+called = []
+
+
+def note(sig, frame):
+    called.append(sig)
+    with open(os.environ["T_CALLS"], "a") as f:
+        f.write("%d %s\n" % (os.getpid(), signal.Signals(sig).name))
+    if "T_EXIT" in os.environ:
+        raise SystemExit(0)
+
+
+def handle():
+    for name in "TERM", "INT", "QUIT", "USR1", "USR2", "ALRM":
+        signal.signal(getattr(signal, "SIG" + name), note)
+
+
+def until_called():
+    end = time.monotonic() + 8
+    while not called and time.monotonic() < end:
+        time.sleep(0.01)
+    return b"called" if called else b"not called"
+
+
+def child():
+    """How it ends: by a handler that runs in it, at once."""
+    if (pid := os.fork()) == 0:
+        try:
+            os._exit(7 if until_called() == b"called" else 8)
+        except SystemExit:
+            os._exit(7)
+    os.kill(pid, signal.SIGTERM)
+    return b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+if "T_LATE" not in os.environ:
+    handle()
+
+
+def application(environ, start_response):
+    path, body = environ["PATH_INFO"], b"%d" % os.getpid()
+    if "T_LATE" in os.environ and signal.getsignal(signal.SIGTERM) != note:
+        handle()
+    if path == "/wait":
+        with open(os.environ["T_CALLS"], "a") as f:
+            f.write("waits\n")
+        body = until_called()
+    elif path == "/alarm":
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+    elif path == "/child":
+        body = child()
+    start_response("200 OK", [("Content-Type", "text/plain"),
+                              ("Content-Length", str(len(body)))])
+    return [body]
