@@ -35,6 +35,7 @@ struct manager_config {
 	bool			 usr1_leaves;	/* fd 0 is the socket: as
 						   libfcgi's programs do */
 	bool			 titled;	/* ps shows what we say */
+	bool			 lives_on;	/* the process does after us */
 	int			 leash;		/* its end stops us; 0: none */
 	bool			 daemon;	/* WINCH is not a terminal's */
 	bool			 notify;	/* a service manager may be

@@ -645,14 +645,17 @@ manager_run(struct manager_config *config)
 		manager_done(&m);
 		return EXIT_BUG;
 	}
+	/* Who reads the pid file may send us one. */
+	m.crew.mask = signals_mask();
+	signals_take(m.crew.bell[1]);
 	if (pidfile_follow(&m, 0) == -1 || control_follow(&m) == -1) {
+		signals_mute();
 		manager_done(&m);
+		signals_give_back();
 		return EXIT_ERROR;
 	}
 	if (config->notify)
 		notify_open();
-	m.crew.mask = signals_mask();
-	signals_take(m.crew.bell[1]);
 	hook_mask(m.crew.mask);
 	spawn_greeting(&m.crew);
 	settings_apply(&m);
@@ -670,6 +673,8 @@ manager_run(struct manager_config *config)
 	hook_linger();
 	hook_mask(NULL);
 	notify_close();
-	signals_give_back();
+	signals_end();
+	if (config->lives_on)
+		signals_give_back();
 	return m.status;
 }

@@ -459,8 +459,8 @@ manage(struct program *p, struct settings **now)
 		    p->host.kind == HOST_STANDALONE,
 		.notify = is_ours(p), .parent = p->host.parent,
 		.inherit = p->host.inherit,
-		.titled = !p->inside, .reload = reload,
-		.reloaded = reloaded, .arg = p,
+		.titled = !p->inside, .lives_on = p->inside,
+		.reload = reload, .reloaded = reloaded, .arg = p,
 	};
 	int status;
 

@@ -62,6 +62,16 @@ signals_take(int bell)
 	(void)sigaction(SIGPIPE, &sa, NULL);
 }
 
+/* Those that wait to be delivered are gone with that. */
+void
+signals_end(void)
+{
+	size_t i;
+
+	for (i = 0; i < NSIGNALS; i++)
+		(void)signal(wanted[i], SIG_IGN);
+}
+
 void
 signals_give_back(void)
 {

@@ -13,8 +13,10 @@
 /* `bell` is written to when one arrives: it may be on another thread. */
 void	 signals_take(int bell);
 void	 signals_mute(void);	/* the bell goes away */
-/* As they were before, for the end, and for a child that becomes another
- * program. */
+/* From now on they change nothing any more: not the exit status either. */
+void	 signals_end(void);
+/* As they were before, for who lives on after that, and for a child that
+ * becomes another program. */
 void	 signals_give_back(void);
 /* The mask to wait with, and for workers to start with. */
 sigset_t *signals_mask(void);

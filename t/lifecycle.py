@@ -178,6 +178,36 @@ def test_signals(klass):
               sig.name + " is quick and leaves nobody")
 
 
+def test_impatient():
+    """Who says it once more, at the very end, does not change the status."""
+    d = tmpdir()
+    write(d + "/app.py", APP % "x")
+    write(d + "/bad.py", "raise ValueError('planned')\n")
+    for app, want in ("app", 0), ("bad", 3):
+        found = []
+        for _ in range(3):
+            with Server(app, cwd=d, wait=want == 0) as s:
+                if want == 0:
+                    s.send_signal(signal.SIGTERM)
+                wait_for(lambda: "Shutting down" in s.log(), 10, 0)
+                while s.popen.poll() is None:
+                    s.send_signal(signal.SIGTERM)
+                found.append(s.wait())
+        is_(found, [want] * 3, "more TERMs at the end: exit status %d" % want)
+
+
+def test_hasty():
+    """A signal that comes as soon as there is a pid file is served."""
+    for _ in range(3):
+        pid = os.path.join(tmpdir(), "pid")
+        with Server("hello:application", "-p", pid, wait=False) as s:
+            while not os.path.exists(pid) and s.popen.poll() is None:
+                pass
+            s.send_signal(signal.SIGHUP)
+            ok(wait_for(lambda: "Hang up" in s.log(), 10) and s.stop() == 0,
+               "HUP as soon as there is a pid file", s.log())
+
+
 def test_slow_start():
     """A worker on its way takes no connections from those that serve."""
     gate = os.path.join(tmpdir(), "gate")
@@ -660,6 +690,8 @@ def main():
         attempt(test_reload_to_more)
         attempt(test_too_many)
         attempt(test_too_many, True)
+        attempt(test_impatient)
+        attempt(test_hasty)
     for group in (test_slow_start, test_exits, test_reload, test_reload_env,
                   test_sockets, test_rebind, test_access_log, test_error_log):
         attempt(group)
