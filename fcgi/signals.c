@@ -10,12 +10,13 @@
 #include "fcgi/log.h"
 #include "fcgi/signals.h"
 
-/* Signals that are kept for us, in the order in which they are served. */
+/* Signals that are kept for us. */
 static const int wanted[] = { SIGCHLD, SIGTERM, SIGINT, SIGQUIT,
 	SIGUSR1, SIGTTIN, SIGTTOU, SIGHUP, SIGUSR2, SIGWINCH };
 enum { NSIGNALS = sizeof(wanted) / sizeof(*wanted) };
 
 static atomic_int arrived[NSIG];
+static atomic_uint turn[NSIG], turns;	/* the first to come has the lowest */
 static volatile sig_atomic_t bell_rope = -1;	/* wakes the loop */
 static struct sigaction before[NSIGNALS];
 static sigset_t mask_before, mask_open;
@@ -26,7 +27,8 @@ signal_arrived(int sig)
 {
 	int saved = errno;
 
-	atomic_fetch_add(&arrived[sig], 1);
+	if (atomic_fetch_add(&arrived[sig], 1) == 0)
+		turn[sig] = atomic_fetch_add(&turns, 1);
 	if (bell_rope != -1)
 		(void)!write(bell_rope, "", 1);
 	errno = saved;
@@ -103,14 +105,26 @@ signal_log(int sig)
 		log_info("Handling signal: %s", name);
 }
 
+/* Who has waited for the longest time; 0: nobody does. */
+static int
+next_signal(void)
+{
+	int sig = 0;
+	size_t i;
+
+	for (i = 0; i < NSIGNALS; i++)
+		if (arrived[wanted[i]] > 0 && (sig == 0 ||
+		    (int)(turn[wanted[i]] - turn[sig]) < 0))
+			sig = wanted[i];
+	return sig;
+}
+
 void
 signals_serve(void (*handle)(void *, int), void *arg)
 {
-	size_t i;
 	int n, sig;
 
-	for (i = 0; i < NSIGNALS; i++) {
-		sig = wanted[i];
+	while ((sig = next_signal()) != 0) {
 		n = atomic_exchange(&arrived[sig], 0);
 		if (n > 1 && sig != SIGTTIN && sig != SIGTTOU)
 			n = 1;

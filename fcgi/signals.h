@@ -20,8 +20,8 @@ void	 signals_end(void);
 void	 signals_give_back(void);
 /* The mask to wait with, and for workers to start with. */
 sigset_t *signals_mask(void);
-/* Hand each that has arrived to handle(), with a line in the log. TTIN and
- * TTOU count, of the others several are one. */
+/* Hand each that has arrived to handle(), the first to come first, with a
+ * line in the log. TTIN and TTOU count, of the others several are one. */
 void	 signals_serve(void (*handle)(void *, int sig), void *);
 
 #endif

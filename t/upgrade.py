@@ -806,8 +806,50 @@ def patience():
                     os.kill(s.pid, signal.SIGQUIT)
 
 
-GROUPS = (forms, moved_link, moved_names, deep_names, names, lost_program,
-          many_sockets, files, taken_file, strangers, descriptors, notices,
+def busy_orders(*signals):
+    """A server that got them, in this order, while a hook ran."""
+    folder = tmpdir()
+    os.chmod(folder, 0o755)
+    write(folder + "/gunicorn.conf.py", """import os, time
+
+def child_exit(server, worker):
+    open("busy", "w").close()
+    while not os.path.exists("gate"):
+        time.sleep(0.01)
+""")
+    s = Manager(workers=1, folder=folder)
+    os.kill(s.pid_of(), signal.SIGKILL)
+    wait_for(lambda: os.path.exists(folder + "/busy"), PATIENCE)
+    for sig in signals:
+        os.kill(s.pid, sig)
+        # Of two that wait in the kernel the lower number would be the first.
+        wait_for(lambda: re.search(r"ShdPnd:\s*0+$", read(
+            "/proc/%d/status" % s.pid), re.M), PATIENCE)
+    write(folder + "/gate", "")
+    return s
+
+
+def in_order():
+    """Orders that come while the manager is busy keep their order."""
+    with busy_orders(signal.SIGUSR2, signal.SIGTERM) as s:
+        is_(s.wait(PATIENCE), 0, "USR2, TERM while a hook runs: it leaves")
+        new = wait_for(lambda: read(s.pidfile) or read(s.pidfile + ".2"),
+                       PATIENCE)
+        if ok(new and wait_for(s.body, PATIENCE), "and the new one serves",
+              s.log()[-2000:]):
+            s.managers = [int(new)]
+            s.promoted()
+            s.finish("USR2, TERM while a hook runs")
+    with busy_orders(signal.SIGTTOU, signal.SIGTTIN) as s:
+        ok(wait_for(lambda: s.log().count("Handling signal: tt") == 2
+                    and len(s.crew()) == 2, PATIENCE),
+           "TTOU, TTIN while a hook runs: never less than one, then two",
+           s.log()[-1500:])
+        s.finish("TTOU, TTIN while a hook runs")
+
+
+GROUPS = (forms, moved_link, moved_names, deep_names, in_order, names,
+          lost_program, many_sockets, files, taken_file, strangers, descriptors, notices,
           activation, process_one, other_user, nobody_left, patience)
 
 
