@@ -77,6 +77,7 @@ struct proc {
 	uint64_t	 since;		/* READY since, 0: it never was */
 	uint64_t	 deadline;	/* of the next harder step, 0: none */
 	bool		 replace;	/* wants a successor */
+	bool		 reopen;	/* the logs, when it is ready */
 	bool		 overdue;	/* it never became ready in time */
 	uint64_t	 due;		/* to be recycled since, 0: not yet */
 	uint64_t	 lifetime_ms;	/* after `since`, 0: no limit */

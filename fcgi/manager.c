@@ -412,7 +412,7 @@ handle(void *arg, int sig)
 			break;
 		}
 		logs_reopen();
-		crew_signal(&m->crew, SIGUSR1);
+		crew_reopen(&m->crew);
 		break;
 	case SIGTTIN:
 		scale(m, 1);
@@ -471,7 +471,7 @@ obey(void *arg, enum ctl_order what, long number)
 			    "reload";
 		log_info("Asked to open the logs again");
 		logs_reopen();
-		crew_signal(&m->crew, SIGUSR1);
+		crew_reopen(&m->crew);
 	}
 	return NULL;
 }

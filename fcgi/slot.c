@@ -141,6 +141,9 @@ proc_look(struct crew *c, size_t place)
 		p->since = now_ms();
 		p->deadline = 0;
 		c->ever_ready = true;
+		/* It may have had no ear yet for the first. */
+		if (p->reopen)
+			proc_send(p, SIGUSR1);
 		slot_promote(c, place);
 	}
 	if (p->state != PROC_READY)
@@ -419,13 +422,15 @@ crew_count(const struct crew *c, unsigned int generation)
 }
 
 void
-crew_signal(const struct crew *c, int sig)
+crew_reopen(const struct crew *c)
 {
 	size_t i;
 
 	for (i = 0; i < c->places; i++)
-		if (c->procs[i].state != PROC_NONE)
-			proc_send(&c->procs[i], sig);
+		if (c->procs[i].state != PROC_NONE) {
+			proc_send(&c->procs[i], SIGUSR1);
+			c->procs[i].reopen = c->procs[i].since == 0;
+		}
 }
 
 /* The first worker goes ahead: what it cannot load, no other can, and one

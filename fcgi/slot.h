@@ -42,7 +42,7 @@ void	 proc_look(struct crew *, size_t place);
 int	 crew_pause(const struct crew *);
 /* How many processes there are; of that generation, or 0 for all. */
 size_t	 crew_count(const struct crew *, unsigned int generation);
-/* The same signal to all. */
-void	 crew_signal(const struct crew *, int sig);
+/* Have all open the logs again. */
+void	 crew_reopen(const struct crew *);
 
 #endif

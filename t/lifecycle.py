@@ -675,6 +675,41 @@ def test_error_log():
            "nothing from outside forges a line of it", text[-500:])
 
 
+def test_rotation():
+    """A worker that was only being forked at USR1 opens the log again."""
+    d = tmpdir()
+    log, gate = d + "/error", d + "/gate"
+    conf = write(d + "/g.conf.py", """import os, time
+
+def wait():
+    while os.path.exists("%s"):
+        time.sleep(0.01)
+
+os.register_at_fork(after_in_child=wait)
+""" % gate)
+
+    def has_old(fd):
+        try:
+            return os.readlink(fd) == log + ".1"
+        except OSError:     # closed meanwhile
+            return False
+
+    def old():
+        return [p for p in s.workers() for fd in os.listdir(
+            "/proc/%d/fd" % p) if has_old("/proc/%d/fd/%s" % (p, fd))]
+    with Server("hello:application", "-c", conf, "--log-file", log) as s:
+        write(gate, "")
+        s.send_signal(signal.SIGTTIN)
+        wait_for(lambda: len(s.workers()) == 2, 10)
+        os.rename(log, log + ".1")
+        s.send_signal(signal.SIGUSR1)
+        wait_for(lambda: os.path.exists(log), 10)
+        ok(old(), "USR1 while a worker is being forked")
+        os.unlink(gate)
+        ok(wait_for(lambda: not old(), 5), "it opens the log again later",
+           old())
+
+
 def main():
     guard(int(os.environ.get("T_GUARD", "120")))
     attempt(test_starts)
@@ -692,6 +727,7 @@ def main():
         attempt(test_too_many, True)
         attempt(test_impatient)
         attempt(test_hasty)
+        attempt(test_rotation)
     for group in (test_slow_start, test_exits, test_reload, test_reload_env,
                   test_sockets, test_rebind, test_access_log, test_error_log):
         attempt(group)
