@@ -609,15 +609,15 @@ dispatch_run(const struct dispatch_config *c)
 		threads[i] = (struct thread){ .d = d, .me = (int)i,
 		    .caller = i < c->threads };
 	/* The spare leader first: without it nobody answers 504. */
-	if ((rc = thread_start(&ids[0], THREAD_STACK, monitor_main, d)) != 0 ||
-	    (rc = thread_start(&ids[1], THREAD_STACK, thread_main,
+	if ((rc = thread_helper(&ids[0], monitor_main, d)) != 0 ||
+	    (rc = thread_helper(&ids[1], thread_main,
 	    &threads[c->threads])) != 0) {
 		log_error("Cannot start the worker's threads: %s (see the "
 		    "limits on processes and memory)", strerror(rc));
 		return false;
 	}
 	for (started = 1; started < c->threads; started++)
-		if (thread_start(&ids[started + 1], stack, thread_main,
+		if (thread_caller(&ids[started + 1], stack, thread_main,
 		    &threads[started]) != 0)
 			break;
 	pthread_mutex_lock(&d->m);

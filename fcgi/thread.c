@@ -10,7 +10,7 @@
 
 #include "fcgi/thread.h"
 
-enum { CALLER_STACK = 8 << 20 };
+enum { STACK = 1 << 20, CALLER_STACK = 8 << 20 };
 
 static bool
 limited(struct rlimit *r)
@@ -32,8 +32,8 @@ thread_stack(unsigned int callers)
 
 	if (!limited(&r))
 		return CALLER_STACK;
-	share = (size_t)r.rlim_cur / 4 / callers / THREAD_STACK * THREAD_STACK;
-	return share < THREAD_STACK ? THREAD_STACK :
+	share = (size_t)r.rlim_cur / 4 / callers / STACK * STACK;
+	return share < STACK ? STACK :
 	    share < CALLER_STACK ? share : CALLER_STACK;
 }
 
@@ -50,23 +50,36 @@ thread_thrift(void)
 #endif
 }
 
-int
-thread_start(pthread_t *id, size_t stack, void *(*f)(void *), void *arg)
+static int
+start(pthread_t *id, size_t stack, void *(*f)(void *), void *arg)
 {
 	pthread_attr_t a;
+	int rc;
+
+	(void)pthread_attr_init(&a);
+	(void)pthread_attr_setstacksize(&a, stack);
+	rc = pthread_create(id, &a, f, arg);
+	(void)pthread_attr_destroy(&a);
+	return rc;
+}
+
+int
+thread_caller(pthread_t *id, size_t stack, void *(*f)(void *), void *arg)
+{
+	int rc = start(id, stack, f, arg);
+
+	return rc != 0 && stack > STACK ? start(id, STACK, f, arg) : rc;
+}
+
+int
+thread_helper(pthread_t *id, void *(*f)(void *), void *arg)
+{
 	sigset_t all, old;
 	int rc;
 
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	(void)pthread_attr_init(&a);
-	(void)pthread_attr_setstacksize(&a, stack);
-	if ((rc = pthread_create(id, &a, f, arg)) != 0 &&
-	    stack > THREAD_STACK) {
-		(void)pthread_attr_setstacksize(&a, THREAD_STACK);
-		rc = pthread_create(id, &a, f, arg);
-	}
-	(void)pthread_attr_destroy(&a);
+	rc = start(id, STACK, f, arg);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc;
 }

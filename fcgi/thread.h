@@ -2,7 +2,9 @@
  * The threads of a worker: how they are started, and what they take where
  * address space has a limit (ulimit -v).
  *
- * Always true: signals are the main thread's, others have them blocked.
+ * Always true: who never calls the application has all signals blocked. Who
+ * does has them as the main thread has, for programs that it starts inherit
+ * that, and could not be told to end.
  */
 #ifndef FCGI_THREAD_H
 #define FCGI_THREAD_H
@@ -10,15 +12,15 @@
 #include <pthread.h>
 #include <stddef.h>
 
-enum { THREAD_STACK = 1 << 20 };	/* of who never calls an application */
-
 /* Before there are threads: where address space has a limit, malloc() is not
  * to reserve some of it for each of them. */
 void	 thread_thrift(void);
 /* The stack for each of so many that call one. */
 size_t	 thread_stack(unsigned int callers);
-/* pthread_create() with so much of a stack, or with THREAD_STACK where that
- * cannot be had. */
-int	 thread_start(pthread_t *, size_t stack, void *(*)(void *), void *);
+/* pthread_create() for one of them; with less of a stack where that cannot be
+ * had. */
+int	 thread_caller(pthread_t *, size_t stack, void *(*)(void *), void *);
+/* The same for who never calls one. */
+int	 thread_helper(pthread_t *, void *(*)(void *), void *);
 
 #endif

@@ -56,7 +56,8 @@ struct serving {
 };
 
 /* What signals asked for; handlers do nothing else. They run on the main
- * thread, who looks is whoever leads. */
+ * thread, or on another where that has one to see to already; who looks is
+ * whoever leads. */
 static atomic_bool want_leave, want_quit, want_reopen, want_abort;
 static uv_async_t *wake;
 static const struct app_kind *kind;

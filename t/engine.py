@@ -386,10 +386,14 @@ def test_handlers(klass, *how):
             ok(wait_for(lambda: os.path.exists(log) and called(
                 "%d SIGUSR1" % pid), 8) and pid_of(s) == pid,
                name + ": USR1: its handler, and the log is opened again")
-        if klass == "sync":
-            with s.http(timeout=20) as c:
-                is_(c.get("/child").body, b"7",
-                    name + ": TERM to a child: the handler ran there")
+        crowd = [s.http(timeout=20) for _ in range(threads)]
+        for c in crowd:
+            c.send(request("/child" if threads == 1 else "/beside"))
+        got = [c.read().body for c in crowd]
+        ok(set(got) - {b"main"} == {b"7"},
+           name + ": TERM to a child: the handler ran there", got)
+        for c in crowd:
+            c.close()
         is_(pid_of(s), pid, name + ": and the worker is still there")
         with s.http(timeout=20) as c, s.http(timeout=20) as d:
             callers = (c, d)[:threads]

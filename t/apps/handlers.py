@@ -1,8 +1,10 @@
 """Handlers for signals, set at the import or (T_LATE) by the first request,
 which note theirs in T_CALLS and (T_EXIT) end the process. /wait waits until
-one has run, /alarm sets one, /child asks a child about TERM."""
+one has run, /alarm sets one, /child asks a child about TERM, /beside only on
+another thread than the main one."""
 import os
 import signal
+import threading
 import time
 
 called = []
@@ -29,12 +31,16 @@ def until_called():
 
 
 def child():
-    """How it ends: by a handler that runs in it, at once."""
+    """How it ends: by a handler that runs in it."""
+    ready, say = os.pipe()
     if (pid := os.fork()) == 0:
         try:
+            called.clear()
+            os.write(say, b"x")
             os._exit(7 if until_called() == b"called" else 8)
         except SystemExit:
             os._exit(7)
+    os.read(ready, 1)
     os.kill(pid, signal.SIGTERM)
     return b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -53,7 +59,11 @@ def application(environ, start_response):
         body = until_called()
     elif path == "/alarm":
         signal.setitimer(signal.ITIMER_REAL, 0.2)
-    elif path == "/child":
+    elif (path == "/beside" and threading.current_thread()
+          is threading.main_thread()):
+        time.sleep(1)
+        body = b"main"
+    elif path in ("/child", "/beside"):
         body = child()
     start_response("200 OK", [("Content-Type", "text/plain"),
                               ("Content-Length", str(len(body)))])
