@@ -36,9 +36,9 @@ flushed(struct connection *c, bool broken)
 			conn_cut(c);
 		return;
 	}
-	if (c->in_list != NET_SENDING)
-		return;
-	if (c->close_after)
+	if (c->in_list != NET_SENDING || sink_pending(c))
+		feed(c);
+	else if (c->close_after)
 		conn_finish(c, false);
 	else
 		go_on(c);
@@ -222,12 +222,14 @@ step(struct connection *c, char *p, size_t n, size_t *used)
 	    step_http(c, p, n, used);
 }
 
-/* May bytes be understood now, or must they wait for the response? */
+/* May bytes be understood now, or must they wait for the response, and for
+ * the client to take it? Else it could ask for any number of them. */
 static bool
 attentive(const struct connection *c)
 {
 	return !uv_is_closing(&c->uv.handle) && !c->close_after &&
-	    (conn_fastcgi(c) || c->active == NULL);
+	    (conn_fastcgi(c) ? !c->full :
+	    c->active == NULL && c->in_list != NET_SENDING);
 }
 
 static void
@@ -237,6 +239,8 @@ settle(struct connection *c)
 
 	if (c->active != NULL && c->in.n > 0)	/* the next one waits */
 		atomic_store(&c->eager, true);
+	if (c->full && c->refs == 0 && c->in_list != NET_SENDING)
+		conn_enter(c, NET_SENDING);
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
 	if (!conn_fastcgi(c))
@@ -265,8 +269,8 @@ keep(struct connection *c, const char *p, size_t n, size_t max)
 static void
 digest(struct connection *c, char *p, size_t n)
 {
-	size_t used, max = c->active != NULL ? CONNECTION_AHEAD :
-	    CONNECTION_IN_MAX;
+	size_t used, max = c->active != NULL || !attentive(c) ?
+	    CONNECTION_AHEAD : CONNECTION_IN_MAX;
 
 	if (c->in.n > 0 || !attentive(c) || c->net->leaving) {
 		if (!keep(c, p, n, max + NET_READ))
@@ -315,16 +319,16 @@ take_spill(struct connection *c)
 static void
 feed(struct connection *c)
 {
-	size_t used, n;
+	size_t used, n, at = 0;
 	bool more = true;
 
-	while (more && c->in.n > 0 && attentive(c)) {
-		n = c->spill.fd != -1 ? c->spill.at : c->in.n;
-		more = step(c, c->in.p, n, &used);
+	while (more && at < c->in.n && attentive(c)) {
+		n = c->spill.fd != -1 ? c->spill.at : c->in.n - at;
+		more = step(c, c->in.p + at, n, &used);
 		if (uv_is_closing(&c->uv.handle) || c->close_after)
 			return;		/* its bytes are gone already */
-		buffer_drop(&c->in, used);
-		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
+		at += used;
+		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n - at;
 		c->spill.at -= c->spill.fd != -1 ? used : 0;
 		if (c->spill.fd != -1 && c->spill.at == 0) {
 			take_spill(c);
@@ -335,6 +339,7 @@ feed(struct connection *c)
 	}
 	if (c->close_after || uv_is_closing(&c->uv.handle))
 		return;
+	buffer_drop(&c->in, at);
 	if (attentive(c) && c->in.n >= CONNECTION_IN_MAX) {
 		connection_refused(c, &too_large);
 		return;

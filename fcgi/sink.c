@@ -178,6 +178,16 @@ sink_hung_up(struct connection *c)
 
 /* --- the loop */
 
+/* lock held, or alone */
+static void
+look_full(struct connection *c)
+{
+	if (c->queue.bytes > QUEUE_MOST)
+		c->full = true;
+	else if (c->queue.bytes <= QUEUE_LOW)
+		c->full = false;
+}
+
 void
 sink_raw(struct connection *c, const void *p, size_t n)
 {
@@ -187,6 +197,7 @@ sink_raw(struct connection *c, const void *p, size_t n)
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && write_or_queue(c, &v, 1, &queued) == -1)
 		c->broken = true;
+	look_full(c);
 	pthread_mutex_unlock(&c->lock);
 	if (queued)
 		ask_loop(c);
@@ -201,6 +212,7 @@ sink_state(struct connection *c, bool *pending)
 		pthread_mutex_lock(&c->lock);
 	broken = c->broken;
 	*pending = c->queue.head != NULL && !broken;
+	look_full(c);
 	if (!alone)
 		pthread_mutex_unlock(&c->lock);
 	return broken;
@@ -277,8 +289,8 @@ static void
 on_writable(uv_poll_t *w, int status, int events)
 {
 	struct connection *c = w->data;
+	bool broken, was_full = c->full;
 	uint64_t before;
-	bool broken;
 	int rc;
 
 	(void)status, (void)events;
@@ -292,11 +304,12 @@ on_writable(uv_poll_t *w, int status, int events)
 	if (c->queue.total < before)
 		c->since_ms = uv_now(&c->net->loop);
 	broken = c->broken;
+	look_full(c);
 	pthread_mutex_unlock(&c->lock);
-	if (rc == 0)
-		return;
-	sink_unwatch(c);
-	c->ops->flushed(c, broken);
+	if (rc != 0)
+		sink_unwatch(c);
+	if (rc != 0 || (was_full && !c->full))
+		c->ops->flushed(c, broken);
 }
 
 void
