@@ -377,8 +377,11 @@ at_eof(struct connection *c)
 		conn_cut(c);
 		return;
 	}
-	if (conn_fastcgi(c))
+	if (conn_fastcgi(c)) {
 		nobody_there(c);
+		if (c->refs == 0)
+			conn_cut(c);	/* nothing would wake it any more */
+	}
 }
 
 /* Is the response out, and only the news of it not here yet? */

@@ -326,6 +326,24 @@ def test_file(bind):
            bind + ": descriptors come back")
 
 
+def test_half_closed():
+    """A web server that hangs up on an answer that nobody takes."""
+    with Server("rude:application", "-w", "1",
+                binds=("fcgi+unix",)) as s:
+        worker, = s.workers()
+        s.fcgi().request("/ok")
+        before = fd_count(worker)
+        socks = [connect(s.address) for _ in range(10)]
+        for sock in socks:
+            sock.sendall(fcgi_request(nginx_params("/large/1024")))
+            sock.shutdown(socket.SHUT_WR)
+        for sock in socks:
+            sock.recv(1)
+        ok(wait_for(lambda: fd_count(worker) <= before, 5),
+           "half-closed FastCGI connections are closed",
+           "%d, then %d" % (before, fd_count(worker)))
+
+
 def main():
     guard(int(os.environ.get("T_GUARD", "180")))
     only = sys.argv[1:]
@@ -341,7 +359,8 @@ def main():
             ("neighbour", test_full_neighbour), ("named", test_named),
             ("no_reader", test_no_reader, "sync"),
             ("no_reader", test_no_reader, "gthread"),
-            ("file", test_file, "http"), ("file", test_file, "fcgi")):
+            ("file", test_file, "http"), ("file", test_file, "fcgi"),
+            ("half_closed", test_half_closed)):
         if not only or name in only:
             attempt(fn, *args)
     done()
