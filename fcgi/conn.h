@@ -46,6 +46,7 @@ struct connection {
 	bool			 stopped;	/* not reading */
 	bool			 eof;		/* the client sends no more */
 	bool			 close_after;	/* once the queue is empty */
+	bool			 linger;	/* until it hangs up, then */
 	bool			 full;		/* the queue was, past MOST */
 	bool			 receiving;	/* bytes are being taken in */
 	bool			 given;		/* to another worker */

@@ -98,6 +98,7 @@ void
 conn_finish(struct connection *c, bool linger)
 {
 	c->close_after = true;
+	c->linger |= linger;
 	if (awaited(c) || uv_is_closing(&c->uv.handle) ||
 	    c->in_list == NET_LINGER)
 		return;
@@ -105,7 +106,7 @@ conn_finish(struct connection *c, bool linger)
 		conn_enter(c, NET_SENDING);
 		return;
 	}
-	if (!linger || c->eof) {
+	if (!c->linger || c->eof) {
 		conn_cut(c);
 		return;
 	}

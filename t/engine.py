@@ -344,6 +344,23 @@ def test_half_closed():
            "%d, then %d" % (before, fd_count(worker)))
 
 
+def test_linger():
+    """The last answer, to a client that has sent more than is read."""
+    with Server("rude:application", "-w", "1") as s:
+        sock = slow_socket(s.address)
+        sock.sendall(request("/large/8192", "Connection: close\r\n") +
+                     b"x" * 300000)
+        size, data = 0, b"x"
+        try:
+            while data:
+                data = sock.recv(1 << 20)
+                size += len(data)
+        except ConnectionResetError:
+            pass
+        ok(size > 8 << 20, "the last answer arrives, whatever is behind it",
+           str(size))
+
+
 def main():
     guard(int(os.environ.get("T_GUARD", "180")))
     only = sys.argv[1:]
@@ -360,7 +377,7 @@ def main():
             ("no_reader", test_no_reader, "sync"),
             ("no_reader", test_no_reader, "gthread"),
             ("file", test_file, "http"), ("file", test_file, "fcgi"),
-            ("half_closed", test_half_closed)):
+            ("half_closed", test_half_closed), ("linger", test_linger)):
         if not only or name in only:
             attempt(fn, *args)
     done()
