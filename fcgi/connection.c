@@ -232,22 +232,24 @@ attentive(const struct connection *c)
 	    c->active == NULL && c->in_list != NET_SENDING);
 }
 
+/* Is a request's head here, and the rest of it still to come? */
+static bool
+arriving(const struct connection *c)
+{
+	return conn_fastcgi(c) ? c->session.fastcgi->nopen > 0 :
+	    c->session.http.rq != NULL;
+}
+
 static void
 settle(struct connection *c)
 {
-	bool body;
-
 	if (c->active != NULL && c->in.n > 0)	/* the next one waits */
 		atomic_store(&c->eager, true);
 	if (c->full && c->refs == 0 && c->in_list != NET_SENDING)
 		conn_enter(c, NET_SENDING);
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
-	if (!conn_fastcgi(c))
-		body = c->session.http.rq != NULL;
-	else
-		body = c->session.fastcgi->nopen > 0;
-	if (body)
+	if (arriving(c))
 		conn_enter(c, NET_BODY);
 	else if (c->in.n == 0)
 		conn_enter(c, NET_IDLE);
@@ -445,7 +447,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 static void
 go_on(struct connection *c)
 {
-	conn_enter(c, NET_IDLE);
+	conn_enter(c, arriving(c) ? NET_BODY : NET_IDLE);
 	atomic_store_explicit(&c->eager, c->stopped, memory_order_relaxed);
 	if (c->in.n > 0 || c->stopped)
 		feed(c);

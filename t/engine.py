@@ -357,8 +357,34 @@ def test_linger():
                 size += len(data)
         except ConnectionResetError:
             pass
+        sock.close()
         ok(size > 8 << 20, "the last answer arrives, whatever is behind it",
            str(size))
+
+
+def test_arriving():
+    """Silence within a request is not silence before one."""
+    with Server("rude:application", "-w", "1", "--keep-alive", "1",
+                binds=("http", "fcgi")) as s:
+        body = b"0123456789"
+        params = nginx_params("/body", "POST", body)
+        c = Fcgi(s.addresses[1])
+        data = fcgi_request(params, body, 2)
+        c.send(fcgi_request(nginx_params("/sleep/50"), b"", 1) + data[:-13])
+        is_(c.reply(1).response().status, 200, "FastCGI: one before it")
+        h = s.http()
+        h.sock = slow_socket(s.address)
+        h.send(request("/large/8192"))
+        h.sock.recv(1, socket.MSG_PEEK)
+        h.send(request("/body", method="POST", body=body)[:-5])
+        is_(len(h.read().body), 8 << 20, "HTTP: a slow one before it")
+        ok(not c.at_end(1.7), "FastCGI: a body that pauses is waited for")
+        c.sock.settimeout(10)
+        c.send(data[-13:])
+        r = c.reply(2)
+        is_(r and r.response().body, b"10", "FastCGI: and answered")
+        h.send(body[-5:])
+        is_(h.read().body, b"10", "HTTP: so is the one behind")
 
 
 def main():
@@ -377,7 +403,8 @@ def main():
             ("no_reader", test_no_reader, "sync"),
             ("no_reader", test_no_reader, "gthread"),
             ("file", test_file, "http"), ("file", test_file, "fcgi"),
-            ("half_closed", test_half_closed), ("linger", test_linger)):
+            ("half_closed", test_half_closed), ("linger", test_linger),
+            ("arriving", test_arriving)):
         if not only or name in only:
             attempt(fn, *args)
     done()
