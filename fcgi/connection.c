@@ -463,8 +463,9 @@ void
 connection_done(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool keep = rq->keep && !rq->rs.broken && !rq->gone,
-	    cut = rq->rs.broken, abandoned = rq->abandoned, broken, pending;
+	/* An abandoned one was answered for. */
+	bool keep = rq->abandoned || (rq->keep && !rq->rs.broken && !rq->gone),
+	    cut = rq->rs.broken && !rq->abandoned, broken, pending;
 
 	conn_remove(c, rq);
 	broken = sink_state(c, &pending);
@@ -475,13 +476,6 @@ connection_done(struct request *rq)
 	}
 	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
-	if (abandoned) {		/* it was answered for */
-		if (c->close_after || c->eof)
-			conn_finish(c, false);
-		else
-			settle(c);
-		return;
-	}
 	if (cut && conn_fastcgi(c)) {
 		conn_cut(c);	/* the only way to say "not whole" */
 		return;
@@ -525,14 +519,26 @@ connection_refuse(struct request *rq)
 	connection_done(rq);
 }
 
-bool
-connection_abandon(struct request *rq, int status)
+static void
+answer_for(struct request *rq, int status)
 {
 	const char *why = status == 504 ? "The application took too long" :
 	    "The server has to stop";
-	struct connection *c = rq->conn;
 	char page[2048];
-	bool on_wire;
+	size_t n;
+
+	if (!conn_fastcgi(rq->conn))
+		n = http_error_page(page, sizeof(page), status, why);
+	else
+		n = fastcgi_error(page, sizeof(page), rq->id, status, why);
+	sink_raw(rq->conn, page, n);
+}
+
+bool
+connection_abandon(struct request *rq, int status)
+{
+	struct connection *c = rq->conn;
+	bool on_wire, whole;
 
 	pthread_mutex_lock(&c->lock);
 	if (rq->abandoned || atomic_load(&rq->state) != REQUEST_RUNNING) {
@@ -540,23 +546,20 @@ connection_abandon(struct request *rq, int status)
 		return false;
 	}
 	rq->abandoned = true;
+	rq->whole = whole = rq->over;	/* its end is sent or queued */
 	rq->over = true;
 	on_wire = rq->on_wire;
-	rq->answered = !on_wire;
+	rq->answered = !on_wire && !whole;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
 	if (uv_is_closing(&c->uv.handle))
 		return true;
-	if (on_wire) {
+	if (on_wire && !whole) {
 		conn_cut(c);
 		return true;
 	}
-	if (!conn_fastcgi(c))
-		sink_raw(c, page, http_error_page(page, sizeof(page), status,
-		    why));
-	else
-		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
-		    status, why));
+	if (!whole)
+		answer_for(rq, status);
 	if (!conn_fastcgi(c) || !rq->keep)
 		conn_finish(c, !conn_fastcgi(c));
 	return true;

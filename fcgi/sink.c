@@ -83,6 +83,10 @@ sink_send(struct request *rq, struct iovec *v, int n)
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;
+		/* Now: the client may use its id again at once. */
+		if (rq->rs.ended)
+			atomic_store_explicit(&rq->over, true,
+			    memory_order_release);
 		if (write_or_queue(c, v, n, &queued) == 0)
 			r = verdict(c);
 		else

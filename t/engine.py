@@ -182,6 +182,28 @@ def test_aborted():
            "its caller is found stuck all the same", repr(r))
 
 
+def test_late_after():
+    """A caller that is late when its answer is whole: nothing is cut."""
+    conf = os.path.join(tmpdir(), "conf.py")
+    with open(conf, "w") as f:
+        f.write("import time\ndef post_request(worker, req, env, resp):\n"
+                "    if env['PATH_INFO'] == '/large/8192':\n"
+                "        time.sleep(50)\n")
+    with Server("rude:application", "-c", conf, "-w", "1", "-k", "gthread",
+                "--threads", "3", "--request-timeout", "1", "--timeout", "60",
+                "--graceful-timeout", "2", binds=("http", "fcgi")) as s:
+        h, f = s.http(timeout=20), Fcgi(s.addresses[1], timeout=20)
+        h.sock = slow_socket(s.address)
+        h.send(request("/large/8192"))
+        f.send(fcgi_request(nginx_params("/large/8192")))
+        ok(wait_for(lambda: s.log().count("Request timed out") == 2),
+           "callers are late after their answers", s.log())
+        is_(len(h.read().body), 8 << 20, "HTTP: all of it comes")
+        ok(h.at_end(), "HTTP: then the connection ends")
+        is_(len(f.reply().response().body), 8 << 20, "FastCGI: all of it")
+        is_(s.log().count("its answer was out"), 2, "both are named so")
+
+
 def test_alone():
     """Without a manager a worker that cannot serve any more leaves."""
     sock = socket.socket()
@@ -397,6 +419,7 @@ def main():
             ("large_behind", test_large_behind),
             ("own_variables", test_own_variables),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
+            ("late_after", test_late_after),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),
             ("neighbour", test_full_neighbour), ("named", test_named),
