@@ -61,20 +61,28 @@ on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
 		*b = uv_buf_init(c->net->buffer, NET_READ);
 }
 
+/* To a HEAD it is the page's head. */
+static void
+send_page(struct connection *c, const struct request *rq, int status,
+    const char *why)
+{
+	char page[2048], *end = NULL;
+	size_t n = http_error_page(page, sizeof(page), status, why);
+
+	if (rq != NULL && rq->head_only)
+		end = memmem(page, n, "\r\n\r\n", 4);
+	sink_raw(c, page, end != NULL ? (size_t)(end + 4 - page) : n);
+}
+
 void
 connection_refused(struct connection *c, const struct http_refusal *no)
 {
-	char page[2048];
-	size_t n;
-
 	log_warning("%s request from ip=%s: %s",
 	    no->status == 503 ? "Refused" : "Invalid",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
 	conn_rest(c);
-	if (!conn_fastcgi(c) && c->active == NULL) {
-		n = http_error_page(page, sizeof(page), no->status, no->why);
-		sink_raw(c, page, n);
-	}
+	if (!conn_fastcgi(c) && c->active == NULL)
+		send_page(c, c->session.http.rq, no->status, no->why);
 	conn_finish(c, !conn_fastcgi(c));
 }
 
@@ -525,13 +533,12 @@ answer_for(struct request *rq, int status)
 	const char *why = status == 504 ? "The application took too long" :
 	    "The server has to stop";
 	char page[2048];
-	size_t n;
 
 	if (!conn_fastcgi(rq->conn))
-		n = http_error_page(page, sizeof(page), status, why);
+		send_page(rq->conn, rq, status, why);
 	else
-		n = fastcgi_error(page, sizeof(page), rq->id, status, why);
-	sink_raw(rq->conn, page, n);
+		sink_raw(rq->conn, page, fastcgi_error(page, sizeof(page),
+		    rq->id, status, why));
 }
 
 bool

@@ -182,6 +182,23 @@ def test_aborted():
            "its caller is found stuck all the same", repr(r))
 
 
+def test_head():
+    """Our own pages have no body where none was asked for."""
+    with Server("sleepy:application", "-w", "1", "--request-timeout", "1",
+                "--graceful-timeout", "1", "--limit-request-body",
+                "10") as s:
+        for what, want, data in (
+                ("late", b"504", request("/50000", method="HEAD")),
+                ("refused", b"413", request("/", method="HEAD",
+                                            body=b"x" * 11))):
+            with s.http() as c:
+                c.send(data)
+                while c.fill():
+                    pass
+                ok(c.buf[9:12] == want and c.buf.endswith(b"\r\n\r\n"),
+                   "HEAD, %s: no body" % what, c.buf)
+
+
 def test_late_after():
     """A caller that is late when its answer is whole: nothing is cut."""
     conf = os.path.join(tmpdir(), "conf.py")
@@ -419,7 +436,7 @@ def main():
             ("large_behind", test_large_behind),
             ("own_variables", test_own_variables),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
-            ("late_after", test_late_after),
+            ("head", test_head), ("late_after", test_late_after),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),
             ("neighbour", test_full_neighbour), ("named", test_named),
