@@ -109,15 +109,17 @@ abort_id(struct connection *c, uint16_t id)
 {
 	struct request *rq = conn_find(c, id);
 	uint8_t end[16];
+	bool over;
 
 	if (rq == NULL)
 		return;
 	pthread_mutex_lock(&c->lock);
-	rq->abandoned = true;
-	rq->gone = true;
-	rq->over = true;
+	if (!(over = rq->over))		/* its caller has ended it just now */
+		rq->abandoned = rq->gone = rq->over = true;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
+	if (over)
+		return;
 	record_end(end, id, 0, RECORD_REQUEST_COMPLETE);
 	sink_raw(c, end, sizeof(end));
 	if (!rq->keep)
