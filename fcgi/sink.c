@@ -43,6 +43,15 @@ verdict(struct connection *c)
 	return c->queue.bytes > QUEUE_HIGH ? SEND_FULL : SEND_OK;
 }
 
+/* lock held; who waits for the client must not wait for the loop to see,
+ * which may find nothing to do */
+static void
+fail(struct connection *c)
+{
+	c->broken = true;
+	pthread_cond_broadcast(&c->drained);
+}
+
 /* lock held; true when the queue has become non-empty */
 static int
 write_or_queue(struct connection *c, struct iovec *v, int n, bool *queued)
@@ -90,7 +99,7 @@ sink_send(struct request *rq, struct iovec *v, int n)
 		if (write_or_queue(c, v, n, &queued) == 0)
 			r = verdict(c);
 		else
-			c->broken = true;
+			fail(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (queued)
@@ -129,10 +138,12 @@ sink_file(struct request *rq, struct str before, int file, off_t at,
 		    queue_add_file(q, file, at, n) == -1 ||
 		    queue_text(q, after) == -1 ||
 		    (rc = queue_flush(q, c->fd)) == -1)
-			c->broken = true;
+			fail(c);
 		else {
 			r = verdict(c);
 			queued = queued && rc == 0;
+			if (q->bytes <= QUEUE_LOW)
+				pthread_cond_broadcast(&c->drained);
 		}
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -200,7 +211,7 @@ sink_raw(struct connection *c, const void *p, size_t n)
 
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && write_or_queue(c, &v, 1, &queued) == -1)
-		c->broken = true;
+		fail(c);
 	look_full(c);
 	pthread_mutex_unlock(&c->lock);
 	if (queued)
@@ -260,9 +271,8 @@ void
 sink_break(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->broken = true;
 	queue_clear(&c->queue);
-	pthread_cond_broadcast(&c->drained);
+	fail(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -302,8 +312,8 @@ on_writable(uv_poll_t *w, int status, int events)
 	before = c->queue.total;
 	rc = c->broken ? -1 : queue_flush(&c->queue, c->fd);
 	if (rc == -1)
-		c->broken = true;
-	if (c->queue.bytes <= QUEUE_LOW || c->broken)
+		fail(c);
+	else if (c->queue.bytes <= QUEUE_LOW)
 		pthread_cond_broadcast(&c->drained);
 	if (c->queue.total < before)
 		c->since_ms = uv_now(&c->net->loop);
