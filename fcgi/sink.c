@@ -295,6 +295,7 @@ sink_unwatch(struct connection *c)
 		return;
 	(void)uv_fileno((uv_handle_t *)c->writable, &fd);
 	c->writable->data = (void *)(intptr_t)fd;
+	c->net->nsending--;
 	uv_close((uv_handle_t *)c->writable, on_unwatched);
 	c->writable = NULL;
 }
@@ -339,6 +340,7 @@ sink_watch(struct connection *c)
 		if (uv_poll_init(&c->net->loop, c->writable, fd) == 0) {
 			c->writable->data = c;
 			c->starved = false;
+			c->net->nsending++;
 			c->since_ms = uv_now(&c->net->loop);
 			(void)uv_poll_start(c->writable, UV_WRITABLE,
 			    on_writable);

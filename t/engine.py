@@ -199,26 +199,35 @@ def test_head():
                    "HEAD, %s: no body" % what, c.buf)
 
 
-def test_late_after():
+def test_late_after(bind):
     """A caller that is late when its answer is whole: nothing is cut."""
     conf = os.path.join(tmpdir(), "conf.py")
     with open(conf, "w") as f:
         f.write("import time\ndef post_request(worker, req, env, resp):\n"
                 "    if env['PATH_INFO'] == '/large/8192':\n"
                 "        time.sleep(50)\n")
-    with Server("rude:application", "-c", conf, "-w", "1", "-k", "gthread",
-                "--threads", "3", "--request-timeout", "1", "--timeout", "60",
-                "--graceful-timeout", "2", binds=("http", "fcgi")) as s:
-        h, f = s.http(timeout=20), Fcgi(s.addresses[1], timeout=20)
-        h.sock = slow_socket(s.address)
-        h.send(request("/large/8192"))
-        f.send(fcgi_request(nginx_params("/large/8192")))
-        ok(wait_for(lambda: s.log().count("Request timed out") == 2),
-           "callers are late after their answers", s.log())
-        is_(len(h.read().body), 8 << 20, "HTTP: all of it comes")
-        ok(h.at_end(), "HTTP: then the connection ends")
-        is_(len(f.reply().response().body), 8 << 20, "FastCGI: all of it")
-        is_(s.log().count("its answer was out"), 2, "both are named so")
+    with Server("rude:application", "-c", conf, "-w", "1", "-k", "sync",
+                "--request-timeout", "1", "--timeout", "60",
+                "--graceful-timeout", "2", binds=(bind,)) as s:
+        worker, = s.workers()
+        if bind == "http":
+            c = s.http(timeout=20)
+            c.sock = slow_socket(s.address)
+            c.send(request("/large/8192"))
+        else:
+            c = s.fcgi(timeout=20)
+            c.send(fcgi_request(nginx_params("/large/8192")))
+        ok(wait_for(lambda: "(its answer was out" in s.log()),
+           bind + ": a caller is late after its answer", s.log())
+        ok(not wait_for(lambda: not alive(worker), 0.7),
+           bind + ": its worker stays while that goes out")
+        r = c.read() if bind == "http" else c.reply().response()
+        is_(len(r.body), 8 << 20, bind + ": all of it comes")
+        if bind == "http":
+            ok(c.at_end(), "http: then the connection ends")
+        c.close()
+        ok(wait_for(lambda: not alive(worker), 1),
+           bind + ": and the worker, then")
 
 
 def test_alone():
@@ -436,7 +445,8 @@ def main():
             ("large_behind", test_large_behind),
             ("own_variables", test_own_variables),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
-            ("head", test_head), ("late_after", test_late_after),
+            ("head", test_head), ("late_after", test_late_after, "http"),
+            ("late_after", test_late_after, "fcgi"),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),
             ("neighbour", test_full_neighbour), ("named", test_named),
