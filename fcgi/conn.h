@@ -19,7 +19,8 @@ struct connection;
 struct connection_ops {
 	uv_alloc_cb	 alloc;
 	uv_read_cb	 read;
-	/* The queue is empty, or the client is gone (broken). */
+	/* The queue is empty, or no more too full, or the client is gone
+	 * (broken). */
 	void		 (*flushed)(struct connection *, bool broken);
 };
 
@@ -45,6 +46,8 @@ struct connection {
 	bool			 stopped;	/* not reading */
 	bool			 eof;		/* the client sends no more */
 	bool			 close_after;	/* once the queue is empty */
+	bool			 linger;	/* until it hangs up, then */
+	bool			 full;		/* the queue was, past MOST */
 	bool			 receiving;	/* bytes are being taken in */
 	bool			 given;		/* to another worker */
 	bool			 closed;	/* its handle is */

@@ -17,7 +17,9 @@ conn_enter(struct connection *c, enum net_list list)
 	TAILQ_REMOVE(&c->net->list[c->in_list], c, entry);
 	c->in_list = list;
 	TAILQ_INSERT_TAIL(&c->net->list[list], c, entry);
-	c->since_ms = uv_now(&c->net->loop);
+	/* Where it takes nothing, what else it does buys it no time. */
+	if (c->writable == NULL || (list != NET_BUSY && list != NET_SENDING))
+		c->since_ms = uv_now(&c->net->loop);
 }
 
 void
@@ -96,6 +98,7 @@ void
 conn_finish(struct connection *c, bool linger)
 {
 	c->close_after = true;
+	c->linger |= linger;
 	if (awaited(c) || uv_is_closing(&c->uv.handle) ||
 	    c->in_list == NET_LINGER)
 		return;
@@ -103,7 +106,7 @@ conn_finish(struct connection *c, bool linger)
 		conn_enter(c, NET_SENDING);
 		return;
 	}
-	if (!linger || c->eof) {
+	if (!c->linger || c->eof) {
 		conn_cut(c);
 		return;
 	}

@@ -13,7 +13,7 @@ void	 conn_read(struct connection *);
 void	 conn_rest(struct connection *);
 /* Close once everything has gone out. After a refusal the client may still
  * be sending; closing at once would reset it and lose our answer: `linger`
- * waits for it to hang up. */
+ * waits for it to hang up, now or when all is out. */
 void	 conn_finish(struct connection *, bool linger);
 /* Close at once. */
 void	 conn_cut(struct connection *);

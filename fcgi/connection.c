@@ -36,9 +36,9 @@ flushed(struct connection *c, bool broken)
 			conn_cut(c);
 		return;
 	}
-	if (c->in_list != NET_SENDING)
-		return;
-	if (c->close_after)
+	if (c->in_list != NET_SENDING || sink_pending(c))
+		feed(c);
+	else if (c->close_after)
 		conn_finish(c, false);
 	else
 		go_on(c);
@@ -61,20 +61,28 @@ on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
 		*b = uv_buf_init(c->net->buffer, NET_READ);
 }
 
+/* To a HEAD it is the page's head. */
+static void
+send_page(struct connection *c, const struct request *rq, int status,
+    const char *why)
+{
+	char page[2048], *end = NULL;
+	size_t n = http_error_page(page, sizeof(page), status, why);
+
+	if (rq != NULL && rq->head_only)
+		end = memmem(page, n, "\r\n\r\n", 4);
+	sink_raw(c, page, end != NULL ? (size_t)(end + 4 - page) : n);
+}
+
 void
 connection_refused(struct connection *c, const struct http_refusal *no)
 {
-	char page[2048];
-	size_t n;
-
 	log_warning("%s request from ip=%s: %s",
 	    no->status == 503 ? "Refused" : "Invalid",
 	    c->peer.addr_n > 0 ? c->peer.addr : "unix", no->why);
 	conn_rest(c);
-	if (!conn_fastcgi(c) && c->active == NULL) {
-		n = http_error_page(page, sizeof(page), no->status, no->why);
-		sink_raw(c, page, n);
-	}
+	if (!conn_fastcgi(c) && c->active == NULL)
+		send_page(c, c->session.http.rq, no->status, no->why);
 	conn_finish(c, !conn_fastcgi(c));
 }
 
@@ -101,15 +109,17 @@ abort_id(struct connection *c, uint16_t id)
 {
 	struct request *rq = conn_find(c, id);
 	uint8_t end[16];
+	bool over;
 
 	if (rq == NULL)
 		return;
 	pthread_mutex_lock(&c->lock);
-	rq->abandoned = true;
-	rq->gone = true;
-	rq->over = true;
+	if (!(over = rq->over))		/* its caller has ended it just now */
+		rq->abandoned = rq->gone = rq->over = true;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
+	if (over)
+		return;
 	record_end(end, id, 0, RECORD_REQUEST_COMPLETE);
 	sink_raw(c, end, sizeof(end));
 	if (!rq->keep)
@@ -222,28 +232,34 @@ step(struct connection *c, char *p, size_t n, size_t *used)
 	    step_http(c, p, n, used);
 }
 
-/* May bytes be understood now, or must they wait for the response? */
+/* May bytes be understood now, or must they wait for the response, and for
+ * the client to take it? Else it could ask for any number of them. */
 static bool
 attentive(const struct connection *c)
 {
 	return !uv_is_closing(&c->uv.handle) && !c->close_after &&
-	    (conn_fastcgi(c) || c->active == NULL);
+	    (conn_fastcgi(c) ? !c->full :
+	    c->active == NULL && c->in_list != NET_SENDING);
+}
+
+/* Is a request's head here, and the rest of it still to come? */
+static bool
+arriving(const struct connection *c)
+{
+	return conn_fastcgi(c) ? c->session.fastcgi->nopen > 0 :
+	    c->session.http.rq != NULL;
 }
 
 static void
 settle(struct connection *c)
 {
-	bool body;
-
 	if (c->active != NULL && c->in.n > 0)	/* the next one waits */
 		atomic_store(&c->eager, true);
+	if (c->full && c->refs == 0 && c->in_list != NET_SENDING)
+		conn_enter(c, NET_SENDING);
 	if (!attentive(c) || c->refs > 0 || c->in_list == NET_SENDING)
 		return;
-	if (!conn_fastcgi(c))
-		body = c->session.http.rq != NULL;
-	else
-		body = c->session.fastcgi->nopen > 0;
-	if (body)
+	if (arriving(c))
 		conn_enter(c, NET_BODY);
 	else if (c->in.n == 0)
 		conn_enter(c, NET_IDLE);
@@ -265,8 +281,8 @@ keep(struct connection *c, const char *p, size_t n, size_t max)
 static void
 digest(struct connection *c, char *p, size_t n)
 {
-	size_t used, max = c->active != NULL ? CONNECTION_AHEAD :
-	    CONNECTION_IN_MAX;
+	size_t used, max = c->active != NULL || !attentive(c) ?
+	    CONNECTION_AHEAD : CONNECTION_IN_MAX;
 
 	if (c->in.n > 0 || !attentive(c) || c->net->leaving) {
 		if (!keep(c, p, n, max + NET_READ))
@@ -315,16 +331,16 @@ take_spill(struct connection *c)
 static void
 feed(struct connection *c)
 {
-	size_t used, n;
+	size_t used, n, at = 0;
 	bool more = true;
 
-	while (more && c->in.n > 0 && attentive(c)) {
-		n = c->spill.fd != -1 ? c->spill.at : c->in.n;
-		more = step(c, c->in.p, n, &used);
+	while (more && at < c->in.n && attentive(c)) {
+		n = c->spill.fd != -1 ? c->spill.at : c->in.n - at;
+		more = step(c, c->in.p + at, n, &used);
 		if (uv_is_closing(&c->uv.handle) || c->close_after)
 			return;		/* its bytes are gone already */
-		buffer_drop(&c->in, used);
-		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n;
+		at += used;
+		c->scanned = used > 0 || !attentive(c) ? 0 : c->in.n - at;
 		c->spill.at -= c->spill.fd != -1 ? used : 0;
 		if (c->spill.fd != -1 && c->spill.at == 0) {
 			take_spill(c);
@@ -335,6 +351,7 @@ feed(struct connection *c)
 	}
 	if (c->close_after || uv_is_closing(&c->uv.handle))
 		return;
+	buffer_drop(&c->in, at);
 	if (attentive(c) && c->in.n >= CONNECTION_IN_MAX) {
 		connection_refused(c, &too_large);
 		return;
@@ -372,8 +389,11 @@ at_eof(struct connection *c)
 		conn_cut(c);
 		return;
 	}
-	if (conn_fastcgi(c))
+	if (conn_fastcgi(c)) {
 		nobody_there(c);
+		if (c->refs == 0)
+			conn_cut(c);	/* nothing would wake it any more */
+	}
 }
 
 /* Is the response out, and only the news of it not here yet? */
@@ -437,7 +457,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 static void
 go_on(struct connection *c)
 {
-	conn_enter(c, NET_IDLE);
+	conn_enter(c, arriving(c) ? NET_BODY : NET_IDLE);
 	atomic_store_explicit(&c->eager, c->stopped, memory_order_relaxed);
 	if (c->in.n > 0 || c->stopped)
 		feed(c);
@@ -453,8 +473,9 @@ void
 connection_done(struct request *rq)
 {
 	struct connection *c = rq->conn;
-	bool keep = rq->keep && !rq->rs.broken && !rq->gone,
-	    cut = rq->rs.broken, abandoned = rq->abandoned, broken, pending;
+	/* An abandoned one was answered for. */
+	bool keep = rq->abandoned || (rq->keep && !rq->rs.broken && !rq->gone),
+	    cut = rq->rs.broken && !rq->abandoned, broken, pending;
 
 	conn_remove(c, rq);
 	broken = sink_state(c, &pending);
@@ -465,13 +486,6 @@ connection_done(struct request *rq)
 	}
 	if (conn_fastcgi(c))
 		c->session.fastcgi->running--;
-	if (abandoned) {		/* it was answered for */
-		if (c->close_after || c->eof)
-			conn_finish(c, false);
-		else
-			settle(c);
-		return;
-	}
 	if (cut && conn_fastcgi(c)) {
 		conn_cut(c);	/* the only way to say "not whole" */
 		return;
@@ -515,14 +529,25 @@ connection_refuse(struct request *rq)
 	connection_done(rq);
 }
 
-bool
-connection_abandon(struct request *rq, int status)
+static void
+answer_for(struct request *rq, int status)
 {
 	const char *why = status == 504 ? "The application took too long" :
 	    "The server has to stop";
-	struct connection *c = rq->conn;
 	char page[2048];
-	bool on_wire;
+
+	if (!conn_fastcgi(rq->conn))
+		send_page(rq->conn, rq, status, why);
+	else
+		sink_raw(rq->conn, page, fastcgi_error(page, sizeof(page),
+		    rq->id, status, why));
+}
+
+bool
+connection_abandon(struct request *rq, int status)
+{
+	struct connection *c = rq->conn;
+	bool on_wire, whole;
 
 	pthread_mutex_lock(&c->lock);
 	if (rq->abandoned || atomic_load(&rq->state) != REQUEST_RUNNING) {
@@ -530,23 +555,20 @@ connection_abandon(struct request *rq, int status)
 		return false;
 	}
 	rq->abandoned = true;
+	rq->whole = whole = rq->over;	/* its end is sent or queued */
 	rq->over = true;
 	on_wire = rq->on_wire;
-	rq->answered = !on_wire;
+	rq->answered = !on_wire && !whole;
 	pthread_cond_broadcast(&c->drained);
 	pthread_mutex_unlock(&c->lock);
 	if (uv_is_closing(&c->uv.handle))
 		return true;
-	if (on_wire) {
+	if (on_wire && !whole) {
 		conn_cut(c);
 		return true;
 	}
-	if (!conn_fastcgi(c))
-		sink_raw(c, page, http_error_page(page, sizeof(page), status,
-		    why));
-	else
-		sink_raw(c, page, fastcgi_error(page, sizeof(page), rq->id,
-		    status, why));
+	if (!whole)
+		answer_for(rq, status);
 	if (!conn_fastcgi(c) || !rq->keep)
 		conn_finish(c, !conn_fastcgi(c));
 	return true;

@@ -12,8 +12,8 @@
 void	 connection_start(struct connection *, const char *in, size_t n);
 /* A request is over (its caller has let go of it): what next? */
 void	 connection_done(struct request *);
-/* Answer `status` in a running request's stead; its caller's writes go
- * nowhere from now on. False when it is too late for that. */
+/* Answer `status` in a running request's stead, if it has no answer yet; its
+ * caller's writes go nowhere from now on. False when it is too late. */
 bool	 connection_abandon(struct request *, int status);
 /* A queued request, whose bytes are unread again, is no more: to another
  * worker with its connection, when it was the last there. */

@@ -64,6 +64,7 @@ late_check(struct dispatch *d)
 		d->late++;
 		engine_say_busy(d);
 		say_late(d, rq, abandoned ? "its client had aborted it" :
+		    rq->whole ? "its answer was out" :
 		    rq->on_wire ? "cut" : "answered 504");
 		dump_stacks(d);
 		if (d->c.stuck != NULL)
@@ -122,6 +123,7 @@ late_give_up(struct dispatch *d)
 		log_warning("Request cut: " STR_FMT " " STR_FMT " (%s)",
 		    STR_ARG(request_value(d->run[i], VAR_REQUEST_METHOD)),
 		    STR_ARG(request_value(d->run[i], VAR_PATH_INFO)),
+		    d->run[i]->whole ? "its answer was out" :
 		    d->run[i]->on_wire ? "its answer had begun" :
 		    "answered 503");
 	}

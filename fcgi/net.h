@@ -59,6 +59,7 @@ struct net {
 	struct request_pool	 pool;
 	struct connections	 list[NET_LISTS];
 	unsigned int		 nconns;
+	unsigned int		 nsending;	/* their clients are slow */
 	unsigned int		 max_conns;	/* worker_connections */
 	uint64_t		 keepalive_ms;	/* 0: none */
 	uint64_t		 closing_ms;	/* the same at the full stop */

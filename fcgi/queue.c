@@ -25,6 +25,7 @@ struct chunk {
 	struct file	*file;		/* NULL: the bytes are in data */
 	off_t		 at;
 	uint64_t	 left;
+	size_t		 room;		/* of data, for more */
 	char		 data[];
 };
 
@@ -48,24 +49,46 @@ queue_append(struct queue *q, struct chunk *c)
 	q->total += c->left;
 }
 
+/* The last chunk, with room for so many more bytes. */
+static struct chunk *
+chunk_with(struct queue *q, size_t n)
+{
+	struct chunk *c = q->tail;
+	bool row = c != NULL && c->file == NULL;
+
+	if (row && c->room >= n)
+		return c;
+	if (row && n < QUEUE_JOIN)
+		n = QUEUE_JOIN;
+	if ((c = malloc(sizeof(*c) + n)) == NULL)
+		return NULL;
+	c->file = NULL;
+	c->at = 0;
+	c->left = 0;
+	c->room = n;
+	queue_append(q, c);
+	return c;
+}
+
 int
 queue_add(struct queue *q, const struct iovec *v, int n, size_t skip)
 {
 	struct chunk *c;
-	size_t total = 0;
+	size_t more = 0;
 	char *p;
 	int i;
 
 	for (i = 0; i < n; i++)
-		total += v[i].iov_len;
-	if (total == skip)
+		more += v[i].iov_len;
+	if ((more -= skip) == 0)
 		return 0;
-	if ((c = malloc(sizeof(*c) + total - skip)) == NULL)
+	if ((c = chunk_with(q, more)) == NULL)
 		return -1;
-	c->file = NULL;
-	c->at = 0;
-	c->left = total - skip;
-	p = c->data;
+	p = c->data + c->at + c->left;
+	c->left += more;
+	c->room -= more;
+	q->bytes += more;
+	q->total += more;
 	for (i = 0; i < n; i++) {
 		if (skip >= v[i].iov_len) {
 			skip -= v[i].iov_len;
@@ -75,8 +98,6 @@ queue_add(struct queue *q, const struct iovec *v, int n, size_t skip)
 		p += v[i].iov_len - skip;
 		skip = 0;
 	}
-	q->bytes += c->left;
-	queue_append(q, c);
 	return 0;
 }
 

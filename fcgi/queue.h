@@ -3,7 +3,8 @@
  *
  * Always true: only touched under the connection's lock; bytes that are
  * queued go out before any byte sent later. The caller bounds it: past
- * QUEUE_HIGH the application waits.
+ * QUEUE_HIGH the application waits, past QUEUE_MOST nothing more is asked of
+ * it.
  */
 #ifndef FCGI_QUEUE_H
 #define FCGI_QUEUE_H
@@ -17,6 +18,8 @@
 enum {
 	QUEUE_HIGH = 1 << 20,		/* bytes in memory: wait */
 	QUEUE_LOW = QUEUE_HIGH / 2,	/* go on */
+	QUEUE_MOST = 2 * QUEUE_HIGH,	/* the client's records wait too */
+	QUEUE_JOIN = 4096,		/* small pieces in a row share this */
 	QUEUE_TURN = 4 << 20		/* sent at once: others wait too */
 };
 

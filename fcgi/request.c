@@ -61,7 +61,8 @@ request_reset(struct request *rq)
 	rq->pub = (struct app_request){ 0 };
 	rq->conn = NULL;
 	rq->sibling = NULL;
-	rq->abandoned = rq->on_wire = rq->keep = rq->head_only = false;
+	rq->abandoned = rq->on_wire = rq->whole = false;
+	rq->keep = rq->head_only = false;
 	rq->late = false;
 	/* Nobody else has it: without the fences of plain assignments. */
 	atomic_store_explicit(&rq->answered, false, memory_order_relaxed);

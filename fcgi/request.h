@@ -90,6 +90,7 @@ struct request {
 	_Atomic int	 state;
 	bool		 abandoned;	/* under the connection's lock */
 	bool		 on_wire;	/* sent from; under that lock too */
+	bool		 whole;		/* when abandoned, its answer was */
 	atomic_bool	 answered;	/* for its caller, who is late */
 	bool		 late;		/* past request_timeout; the leader's */
 	atomic_bool	 gone;		/* the client has left while QUEUED */

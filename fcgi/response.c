@@ -355,10 +355,11 @@ transmit(struct request *rq, const void *p, size_t n, bool last)
 	if (last) {
 		batch_add(&b, tail, rq->wire->end(rq, tail));
 		rs->ended = true;
-		atomic_store_explicit(&rq->over, true, memory_order_release);
 	}
 	if (r != SEND_GONE && b.n > 0)
 		r = batch_send(rq, &b);
+	if (last)		/* the sink has set it, if it was asked */
+		atomic_store_explicit(&rq->over, true, memory_order_release);
 	rs->out.n = 0;
 	return r;
 }

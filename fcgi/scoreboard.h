@@ -49,6 +49,7 @@ struct place {
 	atomic_uint	 busy;			/* callers in the application;
 					   all stuck ones count as one */
 	atomic_uint	 connections;
+	atomic_uint	 sending;		/* of those, to a slow client */
 	atomic_uint	 queued;
 	atomic_uint	 full;			/* of enum place_full */
 	char		 now[PLACE_NOW][PLACE_LINE];	/* what is running */

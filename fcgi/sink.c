@@ -43,6 +43,15 @@ verdict(struct connection *c)
 	return c->queue.bytes > QUEUE_HIGH ? SEND_FULL : SEND_OK;
 }
 
+/* lock held; who waits for the client must not wait for the loop to see,
+ * which may find nothing to do */
+static void
+fail(struct connection *c)
+{
+	c->broken = true;
+	pthread_cond_broadcast(&c->drained);
+}
+
 /* lock held; true when the queue has become non-empty */
 static int
 write_or_queue(struct connection *c, struct iovec *v, int n, bool *queued)
@@ -83,10 +92,14 @@ sink_send(struct request *rq, struct iovec *v, int n)
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && !rq->abandoned) {
 		rq->on_wire = true;
+		/* Now: the client may use its id again at once. */
+		if (rq->rs.ended)
+			atomic_store_explicit(&rq->over, true,
+			    memory_order_release);
 		if (write_or_queue(c, v, n, &queued) == 0)
 			r = verdict(c);
 		else
-			c->broken = true;
+			fail(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (queued)
@@ -125,10 +138,12 @@ sink_file(struct request *rq, struct str before, int file, off_t at,
 		    queue_add_file(q, file, at, n) == -1 ||
 		    queue_text(q, after) == -1 ||
 		    (rc = queue_flush(q, c->fd)) == -1)
-			c->broken = true;
+			fail(c);
 		else {
 			r = verdict(c);
 			queued = queued && rc == 0;
+			if (q->bytes <= QUEUE_LOW)
+				pthread_cond_broadcast(&c->drained);
 		}
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -178,6 +193,16 @@ sink_hung_up(struct connection *c)
 
 /* --- the loop */
 
+/* lock held, or alone */
+static void
+look_full(struct connection *c)
+{
+	if (c->queue.bytes > QUEUE_MOST)
+		c->full = true;
+	else if (c->queue.bytes <= QUEUE_LOW)
+		c->full = false;
+}
+
 void
 sink_raw(struct connection *c, const void *p, size_t n)
 {
@@ -186,7 +211,8 @@ sink_raw(struct connection *c, const void *p, size_t n)
 
 	pthread_mutex_lock(&c->lock);
 	if (!c->broken && write_or_queue(c, &v, 1, &queued) == -1)
-		c->broken = true;
+		fail(c);
+	look_full(c);
 	pthread_mutex_unlock(&c->lock);
 	if (queued)
 		ask_loop(c);
@@ -201,6 +227,7 @@ sink_state(struct connection *c, bool *pending)
 		pthread_mutex_lock(&c->lock);
 	broken = c->broken;
 	*pending = c->queue.head != NULL && !broken;
+	look_full(c);
 	if (!alone)
 		pthread_mutex_unlock(&c->lock);
 	return broken;
@@ -244,9 +271,8 @@ void
 sink_break(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->broken = true;
 	queue_clear(&c->queue);
-	pthread_cond_broadcast(&c->drained);
+	fail(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -269,6 +295,7 @@ sink_unwatch(struct connection *c)
 		return;
 	(void)uv_fileno((uv_handle_t *)c->writable, &fd);
 	c->writable->data = (void *)(intptr_t)fd;
+	c->net->nsending--;
 	uv_close((uv_handle_t *)c->writable, on_unwatched);
 	c->writable = NULL;
 }
@@ -277,8 +304,8 @@ static void
 on_writable(uv_poll_t *w, int status, int events)
 {
 	struct connection *c = w->data;
+	bool broken, was_full = c->full;
 	uint64_t before;
-	bool broken;
 	int rc;
 
 	(void)status, (void)events;
@@ -286,17 +313,18 @@ on_writable(uv_poll_t *w, int status, int events)
 	before = c->queue.total;
 	rc = c->broken ? -1 : queue_flush(&c->queue, c->fd);
 	if (rc == -1)
-		c->broken = true;
-	if (c->queue.bytes <= QUEUE_LOW || c->broken)
+		fail(c);
+	else if (c->queue.bytes <= QUEUE_LOW)
 		pthread_cond_broadcast(&c->drained);
 	if (c->queue.total < before)
 		c->since_ms = uv_now(&c->net->loop);
 	broken = c->broken;
+	look_full(c);
 	pthread_mutex_unlock(&c->lock);
-	if (rc == 0)
-		return;
-	sink_unwatch(c);
-	c->ops->flushed(c, broken);
+	if (rc != 0)
+		sink_unwatch(c);
+	if (rc != 0 || (was_full && !c->full))
+		c->ops->flushed(c, broken);
 }
 
 void
@@ -312,6 +340,7 @@ sink_watch(struct connection *c)
 		if (uv_poll_init(&c->net->loop, c->writable, fd) == 0) {
 			c->writable->data = c;
 			c->starved = false;
+			c->net->nsending++;
 			c->since_ms = uv_now(&c->net->loop);
 			(void)uv_poll_start(c->writable, UV_WRITABLE,
 			    on_writable);

@@ -184,7 +184,8 @@ static bool
 others_done(const struct place *b)
 {
 	return atomic_load(&b->busy) <= 1 && atomic_load(&b->queued) == 0 &&
-	    atomic_load(&b->connections) <= 1;
+	    atomic_load(&b->connections) <= 1 &&
+	    atomic_load(&b->sending) == 0;
 }
 
 /* What the clock says to one process. */
@@ -257,6 +258,7 @@ place_set(struct place *b, size_t slot, unsigned int generation)
 	atomic_store(&b->done, 0);
 	atomic_store(&b->busy, 0);
 	atomic_store(&b->connections, 0);
+	atomic_store(&b->sending, 0);
 	atomic_store(&b->queued, 0);
 	atomic_store(&b->full, PLACE_ROOM);
 	memset(b->now, 0, sizeof(b->now));

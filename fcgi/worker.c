@@ -220,6 +220,7 @@ stuck(void *arg, bool all)
 {
 	struct serving *s = arg;
 
+	atomic_store(&s->place->sending, s->net.nsending);
 	atomic_fetch_or(&s->place->wants, WANT_KILL);
 	if (s->w->manager != 0 || all)
 		leave(s, uv_now(&s->net.loop));
@@ -281,6 +282,8 @@ look_around(struct serving *s, uint64_t now)
 	atomic_store_explicit(&s->place->heartbeat_ms, now,
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->connections, s->net.nconns,
+	    memory_order_relaxed);
+	atomic_store_explicit(&s->place->sending, s->net.nsending,
 	    memory_order_relaxed);
 	atomic_store_explicit(&s->place->queued, dispatch_queued(),
 	    memory_order_relaxed);

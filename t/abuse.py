@@ -20,9 +20,9 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (TOP, Broken, Fcgi, Http, Server, alive, chunked, connect,
-                    fcgi_request, fd_count, nginx_params, record, request,
-                    tmpdir, wait_for)
+from server import (GET_VALUES, TOP, Broken, Fcgi, Http, Server, alive,
+                    chunked, connect, fcgi_request, fd_count, nginx_params,
+                    pairs, record, request, tmpdir, wait_for)
 from tap import attempt, done, guard, is_, note, ok
 
 SECONDS = float(os.environ.get("T_SECONDS", "0"))
@@ -573,6 +573,55 @@ def test_reset(klass):
            klass + ": and the log says who left")
 
 
+def send_all(sock, data, seconds):
+    """As much of it as is taken; how much, once nothing was for a while."""
+    sent = 0
+    sock.settimeout(seconds)
+    while sent < len(data):
+        try:
+            sent += sock.send(data[sent:sent + (1 << 20)])
+        except OSError:
+            break
+    return sent
+
+
+def test_growth(klass):
+    """What a client asks for and does not take is not made for it."""
+    n, kb = 40, 1024
+    with serve("-k", klass, "-w", "1") as s:
+        pid, = s.workers()
+        with s.http(timeout=20) as c:
+            c.get("/large/%d" % kb)
+            before = rss_kb(pid)
+
+            def grown():
+                return SLOWER == 1 and rss_kb(pid) > before + 16 * MB
+            for _ in range(n):
+                c.send(request("/large/%d" % kb))
+                wait_for(grown, 0.02)
+            ok(not grown(), klass + ": %d answers of %d KB that are not read"
+               % (n, kb), "%d KB, then %d" % (before, rss_kb(pid)))
+            is_([len(c.read().body) for _ in range(n)], [kb << 10] * n,
+                klass + ": are all there when they are")
+        ask = record(GET_VALUES, 0, pairs([("FCGI_MAX_CONNS", ""),
+                                           ("FCGI_MPXS_CONNS", "")]))
+        data = ask * (24 * (MB << 10) // len(ask))
+        with Fcgi(s.addresses[1], timeout=20) as c:
+            reply = len(c.send(ask).sock.recv(4096))
+            sent = send_all(c.sock, data, 0.3)
+            n = sent // len(ask)
+            ok(not grown(), klass + ": nor the replies to %d records" % n,
+               "%d KB, then %d" % (before, rss_kb(pid)))
+            c.sock.settimeout(20)
+            left = n * reply
+            while left > 0 and (got := c.sock.recv(min(left, 1 << 20))):
+                left -= len(got)
+            is_(left, 0, klass + ": all of them come when they are read")
+            c.send(data[sent:sent + -sent % len(ask)] +
+                   fcgi_request(nginx_params("/ok")))
+            is_(c.reply().response().status, 200, klass + ": and a request")
+
+
 # --- for a long time
 
 def test_soak(klass):
@@ -620,7 +669,7 @@ def main():
     only = sys.argv[1:]
     for test in (test_garbage, test_leave, test_kill, test_deaths, test_fork,
                  test_pipelined, test_behind, test_reset,
-                 test_soak):
+                 test_growth, test_soak):
         for klass in ("sync", "gthread"):
             if not only or test.__name__[5:] in only:
                 attempt(test, klass)

@@ -183,6 +183,54 @@ def test_aborted():
            "its caller is found stuck all the same", repr(r))
 
 
+def test_head():
+    """Our own pages have no body where none was asked for."""
+    with Server("sleepy:application", "-w", "1", "--request-timeout", "1",
+                "--graceful-timeout", "1", "--limit-request-body",
+                "10") as s:
+        for what, want, data in (
+                ("late", b"504", request("/50000", method="HEAD")),
+                ("refused", b"413", request("/", method="HEAD",
+                                            body=b"x" * 11))):
+            with s.http() as c:
+                c.send(data)
+                while c.fill():
+                    pass
+                ok(c.buf[9:12] == want and c.buf.endswith(b"\r\n\r\n"),
+                   "HEAD, %s: no body" % what, c.buf)
+
+
+def test_late_after(bind):
+    """A caller that is late when its answer is whole: nothing is cut."""
+    conf = os.path.join(tmpdir(), "conf.py")
+    with open(conf, "w") as f:
+        f.write("import time\ndef post_request(worker, req, env, resp):\n"
+                "    if env['PATH_INFO'] == '/large/8192':\n"
+                "        time.sleep(50)\n")
+    with Server("rude:application", "-c", conf, "-w", "1", "-k", "sync",
+                "--request-timeout", "1", "--timeout", "60",
+                "--graceful-timeout", "2", binds=(bind,)) as s:
+        worker, = s.workers()
+        if bind == "http":
+            c = s.http(timeout=20)
+            c.sock = slow_socket(s.address)
+            c.send(request("/large/8192"))
+        else:
+            c = s.fcgi(timeout=20)
+            c.send(fcgi_request(nginx_params("/large/8192")))
+        ok(wait_for(lambda: "(its answer was out" in s.log()),
+           bind + ": a caller is late after its answer", s.log())
+        ok(not wait_for(lambda: not alive(worker), 0.7),
+           bind + ": its worker stays while that goes out")
+        r = c.read() if bind == "http" else c.reply().response()
+        is_(len(r.body), 8 << 20, bind + ": all of it comes")
+        if bind == "http":
+            ok(c.at_end(), "http: then the connection ends")
+        c.close()
+        ok(wait_for(lambda: not alive(worker), 1),
+           bind + ": and the worker, then")
+
+
 def test_alone():
     """Without a manager a worker that cannot serve any more leaves."""
     sock = socket.socket()
@@ -352,6 +400,67 @@ def test_file(bind):
            bind + ": descriptors come back")
 
 
+def test_half_closed():
+    """A web server that hangs up on an answer that nobody takes."""
+    with Server("rude:application", "-w", "1",
+                binds=("fcgi+unix",)) as s:
+        worker, = s.workers()
+        s.fcgi().request("/ok")
+        before = fd_count(worker)
+        socks = [connect(s.address) for _ in range(10)]
+        for sock in socks:
+            sock.sendall(fcgi_request(nginx_params("/large/1024")))
+            sock.shutdown(socket.SHUT_WR)
+        for sock in socks:
+            sock.recv(1)
+        ok(wait_for(lambda: fd_count(worker) <= before, 5),
+           "half-closed FastCGI connections are closed",
+           "%d, then %d" % (before, fd_count(worker)))
+
+
+def test_linger():
+    """The last answer, to a client that has sent more than is read."""
+    with Server("rude:application", "-w", "1") as s:
+        sock = slow_socket(s.address)
+        sock.sendall(request("/large/8192", "Connection: close\r\n") +
+                     b"x" * 300000)
+        size, data = 0, b"x"
+        try:
+            while data:
+                data = sock.recv(1 << 20)
+                size += len(data)
+        except ConnectionResetError:
+            pass
+        sock.close()
+        ok(size > 8 << 20, "the last answer arrives, whatever is behind it",
+           str(size))
+
+
+def test_arriving():
+    """Silence within a request is not silence before one."""
+    with Server("rude:application", "-w", "1", "--keep-alive", "1",
+                binds=("http", "fcgi")) as s:
+        body = b"0123456789"
+        params = nginx_params("/body", "POST", body)
+        c = Fcgi(s.addresses[1])
+        data = fcgi_request(params, body, 2)
+        c.send(fcgi_request(nginx_params("/sleep/50"), b"", 1) + data[:-13])
+        is_(c.reply(1).response().status, 200, "FastCGI: one before it")
+        h = s.http()
+        h.sock = slow_socket(s.address)
+        h.send(request("/large/8192"))
+        h.sock.recv(1, socket.MSG_PEEK)
+        h.send(request("/body", method="POST", body=body)[:-5])
+        is_(len(h.read().body), 8 << 20, "HTTP: a slow one before it")
+        ok(not c.at_end(1.7), "FastCGI: a body that pauses is waited for")
+        c.sock.settimeout(10)
+        c.send(data[-13:])
+        r = c.reply(2)
+        is_(r and r.response().body, b"10", "FastCGI: and answered")
+        h.send(body[-5:])
+        is_(h.read().body, b"10", "HTTP: so is the one behind")
+
+
 # --- signals that the application handles, too
 
 def test_handlers(klass, *how):
@@ -440,6 +549,8 @@ def main():
             ("large_behind", test_large_behind),
             ("own_variables", test_own_variables),
             ("behind_fcgi", test_behind_fcgi), ("aborted", test_aborted),
+            ("head", test_head), ("late_after", test_late_after, "http"),
+            ("late_after", test_late_after, "fcgi"),
             ("alone", test_alone), ("cut", test_cut, "sync"),
             ("cut", test_cut, "gthread"),
             ("neighbour", test_full_neighbour), ("given", test_given_and_gone),
@@ -450,7 +561,9 @@ def main():
             ("handlers", test_handlers, "gthread"),
             ("handlers", test_handlers, "gthread", "T_EXIT"),
             ("handlers", test_late_handlers),
-            ("file", test_file, "http"), ("file", test_file, "fcgi")):
+            ("file", test_file, "http"), ("file", test_file, "fcgi"),
+            ("half_closed", test_half_closed), ("linger", test_linger),
+            ("arriving", test_arriving)):
         if not only or name in only:
             attempt(fn, *args)
     done()

@@ -100,7 +100,7 @@ check_reuse(void)
 	(void)buffer_add(&rq->rs.out, "out", 3, 100);
 	rq->keep = rq->head_only = rq->abandoned = rq->on_wire = true;
 	rq->rs.ended = rq->pub.https = true;
-	rq->gone = true;
+	rq->gone = rq->whole = true;
 	rq->id = 9;
 	request_put(&pool, rq);
 	again = request_take(&pool);
@@ -109,7 +109,8 @@ check_reuse(void)
 	    rq->params.n == 0 && rq->rs.out.n == 0 && rq->id == 0,
 	    "it holds nothing");
 	ok(!rq->keep && !rq->head_only && !rq->abandoned && !rq->on_wire &&
-	    !rq->gone && !rq->rs.ended && !rq->pub.https, "no mark is left");
+	    !rq->gone && !rq->whole && !rq->rs.ended && !rq->pub.https,
+	    "no mark is left");
 	ok(rq->arena == rq->inline_arena && rq->vars == rq->inline_vars &&
 	    rq->arena_cap == REQUEST_INLINE && rq->vars_cap == REQUEST_VARS &&
 	    rq->body.fd == -1, "its memory is its own");

@@ -147,7 +147,7 @@ static const struct {
 	{ "an empty value", KEEP, "200 OK", H("X", ""), 0, NONE,
 	    OK11 "X: \r\n" LEN(0) "\r\n", 'k' },
 	{ "a status without words", KEEP, "200", NONE, 0, NONE,
-	    "HTTP/1.1 200\r\n" S LEN(0) "\r\n", 'k' },
+	    "HTTP/1.1 200 \r\n" S LEN(0) "\r\n", 'k' },
 };
 
 /* Heads that are refused; nothing of them may go out. */

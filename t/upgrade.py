@@ -850,7 +850,8 @@ def in_order():
 
 GROUPS = (forms, moved_link, moved_names, deep_names, in_order, names,
           lost_program, many_sockets, files, taken_file, strangers,
-          descriptors, notices, activation, process_one, other_user, nobody_left, patience)
+          descriptors, notices, activation, process_one, other_user,
+          nobody_left, patience)
 
 
 def main():

@@ -572,6 +572,9 @@ http_reply_head(struct request *rq, const struct reply *r, const char **why)
 	(void)buffer_add(out, rq->minor == 0 ? "HTTP/1.0 " : "HTTP/1.1 ", 9,
 	    RESPONSE_HEAD_MAX);
 	(void)buffer_add(out, r->status.p, r->status.n, RESPONSE_HEAD_MAX);
+	/* RFC 9112 section 4: the blank is there without a reason too. */
+	if (r->status.n == 3)
+		(void)buffer_add(out, " ", 1, RESPONSE_HEAD_MAX);
 	(void)buffer_add(out, "\r\nServer: gangway\r\n", 19,
 	    RESPONSE_HEAD_MAX);
 	(void)buffer_add(out, http_date(), 37, RESPONSE_HEAD_MAX);

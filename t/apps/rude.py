@@ -72,6 +72,10 @@ def body(environ, start, n):
     return plain(start, b"%d" % total)
 
 
+def large(environ, start, kb):
+    return plain(start, b"x" * (kb << 10), False)
+
+
 def counts(environ, start, n):
     facts = [taken(begun), taken(closed), os.getpid()]
     return plain(start, json.dumps(facts).encode(), False)
