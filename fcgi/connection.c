@@ -396,18 +396,18 @@ at_eof(struct connection *c)
 	}
 }
 
-/* Is the response out, and only the news of it not here yet? */
+/* Is the response out, and only the news of it not here yet? A caller looks
+ * at `eager` after it has said that it is done, so that is set first. */
 static void
 catch_up(struct connection *c)
 {
+	atomic_store(&c->eager, true);
 	if (c->net->reap != NULL &&
 	    atomic_load(&c->active->state) == REQUEST_DONE) {
 		c->receiving = true;	/* its bytes are in our hand */
 		c->net->reap(c->net->reap_arg);
 		c->receiving = false;
 	}
-	if (c->active != NULL)
-		atomic_store(&c->eager, true);
 }
 
 static void

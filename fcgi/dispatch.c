@@ -189,7 +189,8 @@ give_back(struct thread *t, struct request *rq)
 {
 	struct dispatch *d = t->d;
 
-	atomic_store_explicit(&rq->state, REQUEST_DONE, memory_order_release);
+	/* Ordered before `eager` is looked at (connection.c). */
+	atomic_store(&rq->state, REQUEST_DONE);
 	rq->next = d->done;
 	d->done = rq;
 	/* A kept connection with nothing to do can wait for the next turn. */
