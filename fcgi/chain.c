@@ -17,6 +17,10 @@ static struct chain {
 } chains[CHAIN_MAX];
 static size_t nchains;
 static atomic_bool news, running;
+/* Whose handler this thread is in. Of the model that needs no allocation,
+ * for handlers of signals look at it. */
+static _Thread_local const struct chain *within
+    __attribute__((tls_model("initial-exec")));
 
 /* The two kinds of handlers share their place. */
 static handler
@@ -86,15 +90,20 @@ chain_others(void)
 	return false;
 }
 
-/* The kernel, too, hands all three to handlers that take but one. */
+/* The kernel, too, hands all three to handlers that take but one. Theirs may
+ * call the one that stood there before, which is ours. */
 static void
 call(const struct chain *c)
 {
+	const struct chain *outer = within;
 	siginfo_t info = { .si_signo = c->sig };
 	handler f = c->theirs;
 
-	if (f != NULL)
-		f(c->sig, &info, NULL);
+	if (f == NULL)
+		return;
+	within = c;
+	f(c->sig, &info, NULL);
+	within = outer;
 }
 
 void
@@ -103,7 +112,7 @@ chain_arrived(int sig, bool now)
 	struct chain *c;
 
 	for (c = chains; c < chains + nchains; c++) {
-		if (c->sig != sig || c->theirs == NULL)
+		if (c->sig != sig || c->theirs == NULL || c == within)
 			continue;
 		if (now) {
 			call(c);

@@ -59,9 +59,19 @@ struct serving {
  * thread, or on another where that has one to see to already; who looks is
  * whoever leads. */
 static atomic_bool want_leave, want_quit, want_reopen, want_abort;
-static uv_async_t *wake;
+static _Atomic(uv_async_t *) wake;
 static const struct app_kind *kind;
 static bool usr1_leaves;
+
+/* The loop is to look around. For handlers and hooks. */
+static void
+wake_loop(void)
+{
+	uv_async_t *h = wake;
+
+	if (h != NULL)
+		(void)uv_async_send(h);
+}
 
 static void
 on_signal(int sig)
@@ -82,8 +92,7 @@ on_signal(int sig)
 		want_quit = true;
 		hook_signal(APP_WORKER_INT, sig);
 	}
-	if (wake != NULL)
-		(void)uv_async_send(wake);
+	wake_loop();
 	errno = saved;
 }
 
@@ -101,42 +110,31 @@ on_abort(int sig)
 		_exit(1);
 	want_abort = true;
 	hook_signal(APP_WORKER_ABORT, sig);
-	if (wake != NULL)
-		(void)uv_async_send(wake);
+	wake_loop();
 	errno = saved;
-}
-
-/* For hooks: the loop is to look around. */
-static void
-wake_loop(void)
-{
-	if (wake != NULL)
-		(void)uv_async_send(wake);
 }
 
 static void
 set_signals(bool managed)
 {
 	struct sigaction sa = { .sa_flags = SA_RESTART };
-	static const int ours[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1 };
+	static const int ours[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1,
+		SIGHUP };
 	static const int none[] = { SIGHUP, SIGUSR2, SIGWINCH, SIGTTIN,
 		SIGTTOU, SIGPIPE };
-	size_t i;
+	/* Where USR1 means to leave, something must open the logs again. */
+	size_t i, n = sizeof(ours) / sizeof(ours[0]) - (managed ? 1 : 0);
 
 	sigemptyset(&sa.sa_mask);
-	sa.sa_handler = on_signal;
-	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		(void)sigaction(ours[i], &sa, NULL);
-	chain_begin(ours, sizeof(ours) / sizeof(ours[0]));
 	sa.sa_handler = on_abort;
 	(void)sigaction(SIGABRT, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
 	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
 		(void)sigaction(none[i], &sa, NULL);
-	/* Where USR1 means to leave, something must open the logs again. */
 	sa.sa_handler = on_signal;
-	if (!managed)
-		(void)sigaction(SIGHUP, &sa, NULL);
+	for (i = 0; i < n; i++)
+		(void)sigaction(ours[i], &sa, NULL);
+	chain_begin(ours, n);
 }
 
 /* --- while it serves */

@@ -53,8 +53,8 @@ def test_behind(klass):
     access = os.path.join(tmpdir(), "access")
     with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
                 threads, "--request-timeout", "2", "--timeout", "60",
-                "--graceful-timeout", "10", "--access-logfile",
-                access) as s:
+                "--graceful-timeout", "10", "--access-logfile", access,
+                env={"T_CALLS": access + ".calls"}) as s:
         first = pid_of(s)
         kept = [s.http(timeout=20) for _ in range(20)]
         for c in kept:
@@ -68,6 +68,8 @@ def test_behind(klass):
                 c.send(request("/pid", "", "POST", b"x" * 100))
             elif i % 4 == 1:
                 c.send(request("/pid") * 2)
+            elif i % 4 == 2:
+                c.send(request("/app/pid", "SCRIPT_NAME: /app\r\n"))
             else:
                 c.send(request("/pid"))
         is_([a and a[0] for a in answers(stuck)], [504] * threads,
@@ -86,6 +88,10 @@ def test_behind(klass):
             lines = [line for line in f if "/50000" in line]
         ok(len(lines) == threads and all('1.1" 504 ' in x for x in lines),
            klass + ": each 504 is in the access log", lines)
+        with open(access + ".calls") as f:
+            paths = [line.split()[1] for line in f]
+        ok("/app/pid" not in paths and paths.count("/pid") >= 40,
+           klass + ": SCRIPT_NAME of a proxy counts there, too", paths)
 
 
 def test_late_pipeliner():
@@ -522,6 +528,26 @@ def test_handlers(klass, *how):
         is_(s.stop(), 0, name + ": TERM to all: 0")
 
 
+def test_chained_handler():
+    """One that calls the handler which stood there before: ours."""
+    calls = os.path.join(tmpdir(), "calls")
+
+    def dumps():
+        with open(calls) as f:
+            return f.read().count("Current thread")
+    with Server("handlers:application", "-w", "1", env={
+            "T_CALLS": calls, "T_FAULT": "1"}) as s:
+        pid = pid_of(s)
+        os.kill(pid, signal.SIGUSR1)
+        ok(wait_for(dumps, 8), "faulthandler with chain: it dumps")
+        for _ in range(50):
+            pid_of(s)
+        os.kill(pid, signal.SIGTERM)
+        ok(wait_for(lambda: not alive(pid), 8),
+           "faulthandler with chain: TERM: the worker leaves")
+        ok(dumps() <= 2, "faulthandler with chain: once", dumps())
+
+
 def test_late_handlers():
     """Those that a request sets are noticed a moment later."""
     with Server("handlers:application", "-w", "1", "-k", "sync",
@@ -561,6 +587,7 @@ def main():
             ("handlers", test_handlers, "gthread"),
             ("handlers", test_handlers, "gthread", "T_EXIT"),
             ("handlers", test_late_handlers),
+            ("handlers", test_chained_handler),
             ("file", test_file, "http"), ("file", test_file, "fcgi"),
             ("half_closed", test_half_closed), ("linger", test_linger),
             ("arriving", test_arriving)):

@@ -40,9 +40,20 @@ add_name(struct buffer *b, struct str name, size_t max)
 	return buffer_add(b, ": ", 2, max);
 }
 
-static int
-add_field(struct buffer *b, const struct var *v, size_t max)
+/* Did a proxy say by this field where the application is mounted? It had an
+ * underscore then; a client's Script-Name has the same variable. */
+static bool
+is_mount(const struct var *v, struct str mount)
 {
+	return mount.n > 0 && str_is(v->name, "HTTP_SCRIPT_NAME") &&
+	    v->value.n >= mount.n &&
+	    memcmp(v->value.p, mount.p, mount.n) == 0;
+}
+
+static int
+add_field(struct buffer *b, const struct var *v, struct str mount, size_t max)
+{
+	static const char forwarded[] = "SCRIPT_NAME: ";
 	struct str name = v->name;
 
 	if (v->id == VAR_CONTENT_LENGTH ||
@@ -54,7 +65,9 @@ add_field(struct buffer *b, const struct var *v, size_t max)
 		name.p += 5;
 		name.n -= 5;
 	}
-	if (add_name(b, name, max) == -1 || add_str(b, v->value, max) == -1)
+	if ((is_mount(v, mount) ?
+	    buffer_add(b, forwarded, sizeof(forwarded) - 1, max) :
+	    add_name(b, name, max)) == -1 || add_str(b, v->value, max) == -1)
 		return -1;
 	return buffer_add(b, "\r\n", 2, max);
 }
@@ -62,6 +75,7 @@ add_field(struct buffer *b, const struct var *v, size_t max)
 static int
 http(struct buffer *b, struct request *rq, bool with_body, size_t max)
 {
+	struct str mount = request_value(rq, VAR_SCRIPT_NAME);
 	char line[64];
 	size_t i;
 	int n = 0;
@@ -71,7 +85,7 @@ http(struct buffer *b, struct request *rq, bool with_body, size_t max)
 	    add_value(b, rq, "SERVER_PROTOCOL", "\r\n", max) == -1)
 		return -1;
 	for (i = 0; i < rq->nvars; i++)
-		if (add_field(b, &rq->vars[i], max) == -1)
+		if (add_field(b, &rq->vars[i], mount, max) == -1)
 			return -1;
 	if (rq->pub.has_body)
 		n = snprintf(line, sizeof(line), "content-length: %llu\r\n",

@@ -1,7 +1,9 @@
 """Handlers for signals, set at the import or (T_LATE) by the first request,
-which note theirs in T_CALLS and (T_EXIT) end the process. /wait waits until
+which note theirs in T_CALLS and (T_EXIT) end the process; or (T_FAULT) the
+standard library's for USR1, which calls the one before, too. /wait waits until
 one has run, /alarm sets one, /child asks a child about TERM, /beside only on
 another thread than the main one."""
+import faulthandler
 import os
 import signal
 import threading
@@ -48,7 +50,10 @@ def child():
     return b"%d" % os.waitstatus_to_exitcode(end[1])
 
 
-if "T_LATE" not in os.environ:
+if "T_FAULT" in os.environ:
+    faulthandler.register(signal.SIGUSR1, open(os.environ["T_CALLS"], "w"),
+                          chain=True)
+elif "T_LATE" not in os.environ:
     handle()
 
 
