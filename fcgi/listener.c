@@ -421,26 +421,36 @@ fd_adopt(struct listener *l, int fd, char **why)
 
 /* --- all together */
 
-char *
-listener_address(const char *text, char **why)
+/* As listener_address(), of one that is taken apart already. */
+static char *
+address_of(const struct address *ad, char **why)
 {
-	struct address ad;
 	char *path, *whole = NULL;
 
-	if (address_parse(&ad, text, why) == -1)
-		return NULL;
-	if (ad.kind != ADDRESS_UNIX || ad.path[0] == '/')
-		whole = strdup(text);
-	else if ((path = cwd_path(ad.path)) != NULL) {
-		if (asprintf(&whole, "%sunix:%s", ad.fastcgi ? "fcgi+" : "",
+	if (ad->kind != ADDRESS_UNIX || ad->path[0] == '/')
+		whole = strdup(ad->text);
+	else if ((path = cwd_path(ad->path)) != NULL) {
+		if (asprintf(&whole, "%sunix:%s", ad->fastcgi ? "fcgi+" : "",
 		    path) == -1)
 			whole = NULL;
 		free(path);
 	}
-	address_done(&ad);
 	if (whole == NULL)
-		(void)why_set(why, "cannot listen on %s: %s", text,
+		(void)why_set(why, "cannot listen on %s: %s", ad->text,
 		    strerror(errno));
+	return whole;
+}
+
+char *
+listener_address(const char *text, char **why)
+{
+	struct address ad;
+	char *whole;
+
+	if (address_parse(&ad, text, why) == -1)
+		return NULL;
+	whole = address_of(&ad, why);
+	address_done(&ad);
 	return whole;
 }
 
@@ -457,7 +467,7 @@ listener_open(struct listener *l, const char *text,
 	}
 	l->protocol = ad.fastcgi ? PROTOCOL_FASTCGI : PROTOCOL_HTTP;
 	l->backlog = o->backlog;
-	if ((l->address = listener_address(text, why)) == NULL)
+	if ((l->address = address_of(&ad, why)) == NULL)
 		rc = -1;
 	else if (ad.kind == ADDRESS_FD)
 		rc = fd_adopt(l, ad.fd, why);

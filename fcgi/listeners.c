@@ -118,18 +118,19 @@ open_one(struct listeners *ls, const char *text, const struct listeners *old,
 	return -1;
 }
 
-/* As gunicorn does: who restarts quickly may be early. */
+/* Patience at a start, as gunicorn has it: who restarts quickly may be
+ * early. */
 static int
 open_patiently(struct listeners *ls, const char *text,
-    const struct listener_options *o, char **why)
+    const struct listeners *old, const struct listener_options *o, char **why)
 {
 	static const struct timespec pause = { .tv_sec = PAUSE_S };
 	int try;
 
 	for (try = 1;; try++) {
-		if (open_one(ls, text, NULL, o, why) == 0)
+		if (open_one(ls, text, old, o, why) == 0)
 			return 0;
-		if (errno != EADDRINUSE || try == TRIES)
+		if (old != NULL || errno != EADDRINUSE || try == TRIES)
 			return -1;
 		log_warning("%s; trying again in %d second (%d of %d)", *why,
 		    PAUSE_S, try, TRIES - 1);
@@ -137,25 +138,6 @@ open_patiently(struct listeners *ls, const char *text,
 		*why = NULL;
 		(void)nanosleep(&pause, NULL);	/* a signal cuts it short */
 	}
-}
-
-int
-listeners_open(struct listeners *ls, const struct settings *s, size_t slots,
-    char **why)
-{
-	struct listener_options o = listener_options(s, slots);
-	struct listeners made = { 0 };
-	const char *const *v;
-	size_t i, n;
-
-	v = settings_list(s, SET_bind, &n);
-	for (i = 0; i < n; i++)
-		if (open_patiently(&made, v[i], &o, why) == -1) {
-			listeners_close(&made, true);
-			return -1;
-		}
-	*ls = made;
-	return 0;
 }
 
 int
@@ -169,7 +151,7 @@ listeners_reopen(struct listeners *ls, const struct listeners *old,
 
 	v = settings_list(s, SET_bind, &n);
 	for (i = 0; i < n; i++)
-		if (open_one(&made, v[i], old, &o, why) == -1) {
+		if (open_patiently(&made, v[i], old, &o, why) == -1) {
 			/* Files that are still served stay. */
 			while (made.n > 0)
 				pop(&made, find(old,
@@ -179,6 +161,13 @@ listeners_reopen(struct listeners *ls, const struct listeners *old,
 		}
 	*ls = made;
 	return 0;
+}
+
+int
+listeners_open(struct listeners *ls, const struct settings *s, size_t slots,
+    char **why)
+{
+	return listeners_reopen(ls, NULL, s, slots, why);
 }
 
 int
