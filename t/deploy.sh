@@ -90,6 +90,22 @@ is "may not install: status" $status 1
 is "may not install: names the packages" "$(has 'autoconf automake')" yes
 is "may not install: names root" "$(has 'only root')" yes
 
+# What a check says of its failures, from what automake's drivers left.
+mkdir -p "$tmp/build/t"
+printf ':test-result: PASS a\n' >"$tmp/build/t/good.trs"
+printf ':test-result: FAIL b\n' >"$tmp/build/t/bad.trs"
+printf '%s\n' 'ok 1 - a' 'PASS: t/bad 1 - a' 'not ok 2 - b' \
+	'FAIL: t/bad 2 - b' '# got 3' 'ok 3 - c' '# other' \
+	'not ok 4 - d # TODO' >"$tmp/build/t/bad.log"
+printf ':test-result: ERROR\n' >"$tmp/build/t/died.trs"
+printf '%s\n' 'ok 1 - a' 'Aborted' >"$tmp/build/t/died.log"
+sed -n '/^failures()/,/^}/p' "$deploy" >"$tmp/failures"
+is "check: what failed, once, and with what was said of it" "$(bash -c \
+	'. "$1/failures"; failures "$1/build"' sh "$tmp")" \
+	"FAILED t/bad: not ok 2 - b
+FAILED t/bad: # got 3
+FAILED t/died, last: Aborted"
+
 # The entry for FastCGI takes the Python that it is told, wherever that is.
 mkdir -p "$tmp/site/public" "$tmp/my python"
 printf '#!/bin/sh\ncase $1 in -m) echo "$*" ;; esac\n' \
