@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fcgi/acceptor.h"
+#include "fcgi/conn_life.h"
 #include "fcgi/connections.h"
 #include "fcgi/log.h"
 #include "fcgi/scoreboard.h"
@@ -19,7 +20,7 @@
 enum {
 	ACCEPT_ALONE = 64,	/* at once when nobody else accepts here */
 	ACCEPT_SHARED = 2,	/* leave some to the others */
-	ACCEPT_REST_MS = 1000,	/* pause when descriptors are out */
+	ACCEPT_REST_MS = 1000,	/* pause when something is out */
 	/* Descriptors that connections leave to bodies, files, writers and
 	 * the application: an eighth of all, between these. */
 	ACCEPT_LEAVE_MIN = 16, ACCEPT_LEAVE_MAX = 128
@@ -40,7 +41,7 @@ static const struct scoreboard *board;
 static size_t my_slot;
 static bool strangers;
 static int top;			/* descriptors from here on are left alone */
-static bool scarce;		/* they were out when last seen */
+static bool scarce;		/* they or memory were out when last seen */
 
 static void	on_acceptable(uv_poll_t *, int, int);
 
@@ -98,6 +99,12 @@ rest(struct acceptor *a, const char *why)
 	return -1;
 }
 
+static bool
+ready(const struct acceptor *a)
+{
+	return conn_ready(a->net, a->listener->protocol == PROTOCOL_FASTCGI);
+}
+
 /* After a rest: would the next descriptor be one that is left alone? */
 static bool
 still_scarce(struct acceptor *a)
@@ -109,10 +116,10 @@ still_scarce(struct acceptor *a)
 	fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd != -1)
 		(void)close(fd);
-	if (fd == -1 || fd >= top)
+	if (fd == -1 || fd >= top || !ready(a))
 		return true;
 	scarce = false;
-	log_info("There are descriptors again");
+	log_info("New connections are accepted again");
 	return false;
 }
 
@@ -125,6 +132,8 @@ accept_one(struct acceptor *a)
 
 	if (still_scarce(a))
 		return rest(a, strerror(EMFILE));
+	if (!ready(a))
+		return rest(a, strerror(ENOMEM));
 	fd = accept4(a->fd, (struct sockaddr *)&sa, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd != -1) {

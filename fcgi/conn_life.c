@@ -9,6 +9,35 @@
 #include "fcgi/conn_life.h"
 #include "fcgi/sink.h"
 
+bool
+conn_ready(struct net *net, bool fastcgi)
+{
+	struct connection **c = &net->next[fastcgi];
+
+	if (*c == NULL && (*c = calloc(1, sizeof(**c) +
+	    (fastcgi ? sizeof(struct fastcgi_session) : 0))) == NULL)
+		net->no_memory = true;
+	return *c != NULL;
+}
+
+struct connection *
+conn_new(struct net *net, const struct listener *l, int fd)
+{
+	bool fastcgi = l->protocol == PROTOCOL_FASTCGI;
+	struct connection *c = net->next[fastcgi];
+
+	net->next[fastcgi] = NULL;
+	if (fastcgi)
+		c->session.fastcgi = (struct fastcgi_session *)(c + 1);
+	c->net = net;
+	c->listener = l;
+	c->fd = fd;
+	c->spill.fd = -1;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->drained, NULL);
+	return c;
+}
+
 void
 conn_enter(struct connection *c, enum net_list list)
 {
@@ -25,12 +54,17 @@ conn_enter(struct connection *c, enum net_list list)
 void
 conn_release(struct connection *c)
 {
+	struct net *net = c->net;
+	bool fastcgi = conn_fastcgi(c);
+
 	if (!c->closed || c->refs > 0)
 		return;
 	sink_forget(c);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->drained);
 	free(c);
+	/* Where there is no memory left, what was its is the next one's. */
+	(void)conn_ready(net, fastcgi);
 }
 
 static void
@@ -58,7 +92,6 @@ conn_cut(struct connection *c)
 		(void)close(c->spill.fd);
 	if (conn_fastcgi(c)) {
 		fastcgi_session_done(c->session.fastcgi, &c->net->pool);
-		free(c->session.fastcgi);
 		c->session.fastcgi = NULL;
 	} else
 		http_session_done(&c->session.http, &c->net->pool);

@@ -1,10 +1,17 @@
 /*
- * What a connection is waited for, whether it is read from, and its end.
+ * A connection's start and end, what it is waited for, and whether it is
+ * read from.
  */
 #ifndef FCGI_CONN_LIFE_H
 #define FCGI_CONN_LIFE_H
 
 #include "fcgi/conn.h"
+
+/* Is there memory for one more, of FastCGI or not? It is kept until then:
+ * to be asked before a client is taken from where others can have it. */
+bool	 conn_ready(struct net *, bool fastcgi);
+/* That one, of an accepted socket. */
+struct connection *conn_new(struct net *, const struct listener *, int fd);
 
 /* It waits for that from now on. */
 void	 conn_enter(struct connection *, enum net_list);

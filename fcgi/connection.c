@@ -88,9 +88,17 @@ connection_refused(struct connection *c, const struct http_refusal *no)
 
 /* What is needed for a request cannot be had. */
 static void
+say_lack(struct connection *c)
+{
+	if (errno == ENOMEM)
+		c->net->no_memory = true;
+	body_log_error();
+}
+
+static void
 refuse_all(struct connection *c)
 {
-	body_log_error();
+	say_lack(c);
 	connection_refused(c, &(struct http_refusal){ 503,
 	    SESSION_NO_ROOM });
 }
@@ -171,7 +179,7 @@ refuse_fastcgi(struct connection *c, struct fastcgi_session *s)
 		return false;
 	}
 	if (s->no.status == 503)
-		body_log_error();
+		say_lack(c);
 	log_warning("%s FastCGI request: %s", s->no.status == 503 ?
 	    "Refused" : "Invalid", s->no.why);
 	if (!rq->keep)

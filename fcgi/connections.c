@@ -50,41 +50,13 @@ set_peer(struct connection *c, const struct sockaddr *sa)
 	p->port_n = (uint8_t)snprintf(p->port, sizeof(p->port), "%u", port);
 }
 
-static struct connection *
-connection_new(struct net *net, const struct listener *l, int fd)
-{
-	struct connection *c;
-
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return NULL;
-	if (l->protocol == PROTOCOL_FASTCGI && (c->session.fastcgi =
-	    calloc(1, sizeof(*c->session.fastcgi))) == NULL) {
-		free(c);
-		return NULL;
-	}
-	c->net = net;
-	c->listener = l;
-	c->fd = fd;
-	c->spill.fd = -1;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->drained, NULL);
-	return c;
-}
-
 void
 connections_open(struct net *net, const struct listener *l, int fd,
     const struct sockaddr *sa, const char *in, size_t n,
     const struct spill *spill)
 {
-	struct connection *c;
+	struct connection *c = conn_new(net, l, fd);
 
-	if ((c = connection_new(net, l, fd)) == NULL) {
-		log_error("Out of memory for a connection");
-		(void)close(fd);
-		if (spill != NULL && spill->fd != -1)
-			(void)close(spill->fd);
-		return;
-	}
 	if (spill != NULL)
 		c->spill = *spill;
 	set_peer(c, sa);

@@ -8,9 +8,8 @@
 
 struct sockaddr;
 
-/* Take over an accepted socket, with bytes that were read from it already
- * (and a body among them in a file, or NULL). The descriptors are closed on
- * failure. */
+/* Take over an accepted socket, after conn_ready(), with bytes that were
+ * read from it already (and a body among them in a file, or NULL). */
 void	 connections_open(struct net *, const struct listener *, int fd,
 	    const struct sockaddr *, const char *in, size_t n,
 	    const struct spill *);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/conn_life.h"
 #include "fcgi/handoff.h"
 #include "fcgi/sink.h"
 
@@ -104,7 +105,7 @@ receive(struct net *net, int from)
 	bool ours;
 
 	/* Without room for its descriptors a message would lose them. */
-	if (!room(from)) {
+	if (!room(from) || !conn_ready(net, false) || !conn_ready(net, true)) {
 		if (net->offered)
 			(void)uv_poll_stop(&net->offers);
 		net->offers_rest = true;	/* until the next tick */

@@ -147,4 +147,6 @@ loop_done(struct net *net)
 	(void)uv_run(&net->loop, UV_RUN_NOWAIT);
 	(void)uv_loop_close(&net->loop);
 	request_pool_done(&net->pool);
+	free(net->next[false]);
+	free(net->next[true]);
 }

@@ -76,6 +76,8 @@ struct net {
 	bool			 accepting;
 	bool			 bounded;	/* there is a worker_queue */
 	unsigned int		 quiet;		/* ticks without a request */
+	struct connection	*next[2];	/* of conn_ready() */
+	bool			 no_memory;	/* so it was, at least once */
 
 	/* A connection that another worker gives. */
 	void			(*adopt)(struct net *, const struct listener *,

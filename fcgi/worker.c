@@ -36,7 +36,8 @@ enum {
 	CLOSING_MS = 1000,	/* for one more request at the full stop */
 	HOOK_MS = 1000,		/* for the main thread to begin a hook */
 	ORPHAN_MS = 500,	/* for what runs when the manager has died */
-	ORPHAN_HOOK_MS = 200	/* for worker_exit after that */
+	ORPHAN_HOOK_MS = 200,	/* for worker_exit after that */
+	YOUNG_MS = 5000		/* no memory from the start: so be it */
 };
 #define NEVER_MS	(UINT64_MAX / 2)
 
@@ -49,6 +50,7 @@ struct serving {
 	unsigned int		 threads;
 	uint64_t		 graceful_ms;
 	uint64_t		 leave_by_ms;	/* 0: not leaving */
+	uint64_t		 ready_ms;
 	uint64_t		 looked_ms;
 	uint64_t		 hook_by_ms;	/* 0: no hook is awaited */
 	bool			 retiring, orphan;
@@ -326,6 +328,16 @@ quit(struct serving *s, uint64_t now)
 	_exit(given_up ? 1 : 0);
 }
 
+/* The manager is to put another in our place. */
+static void
+retire(struct serving *s, const char *why)
+{
+	s->retiring = true;
+	log_info("%s", why);
+	atomic_fetch_or(&s->place->wants, WANT_RETIRE);
+	scoreboard_ring(s->w->board);
+}
+
 static bool
 turned(void *arg)
 {
@@ -348,12 +360,11 @@ turned(void *arg)
 	if ((want_quit || want_abort) && !quit(s, now))
 		return false;
 	if (!s->retiring && s->w->max_requests != 0 &&
-	    s->net.nrequests >= s->w->max_requests) {
-		s->retiring = true;
-		log_info("Autorestarting worker after current request.");
-		atomic_fetch_or(&s->place->wants, WANT_RETIRE);
-		scoreboard_ring(s->w->board);
-	}
+	    s->net.nrequests >= s->w->max_requests)
+		retire(s, "Autorestarting worker after current request.");
+	else if (!s->retiring && s->net.no_memory && s->w->manager != 0 &&
+	    now >= s->ready_ms + YOUNG_MS)
+		retire(s, "Out of memory: another worker takes this place.");
 	if (want_leave && s->leave_by_ms == 0)
 		leave(s, now);
 	if (s->leave_by_ms == 0)
@@ -599,6 +610,7 @@ serve(struct serving *s)
 	child_watch(s->w->listeners);
 	atomic_store(&s->place->heartbeat_ms, now_ms());
 	log_copy(-1);
+	s->ready_ms = now_ms();
 	atomic_store(&s->place->state, PLACE_READY);
 	scoreboard_ring(s->w->board);
 	return dispatch_run(&d);

@@ -226,7 +226,7 @@ def test_full_logs():
 def test_memory(klass):
     """What the application cannot have costs one 500."""
     if SLOWER > 1:
-        skip("sanitizers need all the address space", 5)
+        skip("sanitizers need all the address space", 6)
         return
     with serve("-k", klass, "-w", "1", "--threads", "3",
                memory=800 << 20) as s:
@@ -235,7 +235,7 @@ def test_memory(klass):
              status(s, "/memory/2000"), status(s, "/ok")],
             [500, 200, 500, 200], klass + ": MemoryError: 500, and on")
         # Fill up to where hardly anything is left.
-        for kb in (65536, 4096, 512, 64, 16):
+        for kb in (65536, 4096, 512, 64, 16, 4, 1):
             for _ in range(40):
                 if status(s, "/hold/%d" % kb) != 200:
                     break
@@ -248,13 +248,16 @@ def test_memory(klass):
         with Fcgi(s.addresses[1]) as c:
             c.request("/body", "POST", b"x" * 250000)
         note("%s: memory is full: %s" % (klass, got))
-        ok(s.workers() == pids, klass + ": memory is full: the worker lives",
+        ok(None not in got, klass + ": memory is full: all are answered",
            s.log()[-2000:])
-        ok(wait_for(lambda: status(s, "/let-go") == 200, 5),
-           klass + ": and lets go of it")
+        ok(wait_for(lambda: pids[0] not in s.workers(), 20),
+           klass + ": another worker comes", s.log()[-2000:])
         is_([status(s, "/ok"), status(s, "/stream/100"),
              status(s, "/body", "", "POST", LARGE), status(s, "/thread")],
-            [200] * 4, klass + ": and is as before")
+            [200] * 4, klass + ": and all is as before")
+        ok("Worker (pid:%d)" % pids[0] not in s.log() and
+           "Worker exiting (pid: %d)" % pids[0] in s.log(),
+           klass + ": and the full one has ended in order", s.log()[-2000:])
         is_(s.stop(), 0, klass + ": and stops in order")
 
 

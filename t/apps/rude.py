@@ -97,11 +97,6 @@ def hold(environ, start, kb):
     return plain(start, b"held")
 
 
-def let_go(environ, start, n):
-    held.clear()
-    return plain(start, b"free")
-
-
 def thread(environ, start, n):
     t = threading.Thread(target=int)
     t.start()
