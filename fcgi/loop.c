@@ -13,6 +13,7 @@
 #endif
 
 #include "fcgi/acceptor.h"
+#include "fcgi/buffer.h"
 #include "fcgi/conn_life.h"
 #include "fcgi/connections.h"
 #include "fcgi/handoff.h"
@@ -24,6 +25,22 @@ static void
 on_wake(uv_async_t *h)
 {
 	(void)h;	/* to end the turn was all */
+}
+
+/* Once memory was out: can what is read at once be had now? */
+static void
+lack_tick(struct net *net)
+{
+	struct buffer b = { 0 };
+
+	if (!net->no_memory)
+		return;
+	net->no_memory = buffer_reserve(&b, NET_READ, NET_READ) == -1;
+	if (!net->no_memory)
+		net->lack = 0;
+	else if (net->lack < NET_LACK_TICKS)
+		net->lack++;
+	buffer_free(&b);
 }
 
 /* After large bodies, once it is quiet: what the allocator holds of them
@@ -55,6 +72,7 @@ on_tick(uv_timer_t *h)
 	acceptors_tick(net);
 	handoff_tick(net);
 	memory_tick(net);
+	lack_tick(net);
 }
 
 static void

@@ -23,7 +23,8 @@ enum {
 	NET_SEND_MS = 60 * 1000,	/* a client takes nothing */
 	NET_LINGER_MS = 2 * 1000,	/* after a refusal */
 	NET_TICK_MS = 100,
-	NET_QUIET_TICKS = 10		/* until memory is given back */
+	NET_QUIET_TICKS = 10,		/* until memory is given back */
+	NET_LACK_TICKS = 10		/* until it will hardly come back */
 };
 
 /* A body that came with a connection, as a file: n bytes after the first
@@ -77,7 +78,8 @@ struct net {
 	bool			 bounded;	/* there is a worker_queue */
 	unsigned int		 quiet;		/* ticks without a request */
 	struct connection	*next[2];	/* of conn_ready() */
-	bool			 no_memory;	/* so it was, at least once */
+	bool			 no_memory;	/* so it was when last asked */
+	unsigned int		 lack;		/* ticks since, to NET_LACK_ */
 
 	/* A connection that another worker gives. */
 	void			(*adopt)(struct net *, const struct listener *,

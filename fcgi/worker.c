@@ -362,8 +362,8 @@ turned(void *arg)
 	if (!s->retiring && s->w->max_requests != 0 &&
 	    s->net.nrequests >= s->w->max_requests)
 		retire(s, "Autorestarting worker after current request.");
-	else if (!s->retiring && s->net.no_memory && s->w->manager != 0 &&
-	    now >= s->ready_ms + YOUNG_MS)
+	else if (!s->retiring && s->net.lack == NET_LACK_TICKS &&
+	    s->w->manager != 0 && now >= s->ready_ms + YOUNG_MS)
 		retire(s, "Out of memory: another worker takes this place.");
 	if (want_leave && s->leave_by_ms == 0)
 		leave(s, now);

@@ -250,8 +250,13 @@ def test_memory(klass):
         note("%s: memory is full: %s" % (klass, got))
         ok(None not in got, klass + ": memory is full: all are answered",
            s.log()[-2000:])
-        ok(wait_for(lambda: pids[0] not in s.workers(), 20),
-           klass + ": another worker comes", s.log()[-2000:])
+
+        def replaced():
+            for kb in (64, 4):
+                status(s, "/hold/%d" % kb)
+            return pids[0] not in s.workers()
+        ok(wait_for(replaced, 20), klass + ": another worker comes",
+           s.log()[-2000:])
         is_([status(s, "/ok"), status(s, "/stream/100"),
              status(s, "/body", "", "POST", LARGE), status(s, "/thread")],
             [200] * 4, klass + ": and all is as before")
