@@ -6,15 +6,19 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fcgi/ctl_place.h"
 
-enum { LIST_MAX = 64 };
+enum {
+	LIST_MAX = 64,
+	NEW_TRIES = 20, NEW_WAIT_MS = 10	/* for its owner to listen */
+};
 
 /* Is it a folder in which only we can make files? */
 static bool
@@ -55,25 +59,40 @@ ctl_beside(const char *pidfile)
 	return asprintf(&path, "%s" CTL_SUFFIX, pidfile) == -1 ? NULL : path;
 }
 
+static bool
+refuses(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	bool refused;
+	int fd;
+
+	if (strlen(path) >= sizeof(un.sun_path) || (fd = socket(AF_UNIX,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) == -1)
+		return false;
+	memcpy(un.sun_path, path, strlen(path));
+	refused = connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1 &&
+	    errno == ECONNREFUSED;
+	close(fd);
+	return refused;
+}
+
 bool
 ctl_stale(const char *path)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	struct stat st;
-	bool stale;
-	int fd;
+	int i;
 
-	if (strlen(path) >= sizeof(un.sun_path) || lstat(path, &st) == -1 ||
-	    !S_ISSOCK(st.st_mode) || (fd = socket(AF_UNIX, SOCK_STREAM |
-	    SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) == -1)
-		return false;
-	memcpy(un.sun_path, path, strlen(path));
-	stale = connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1 &&
-	    errno == ECONNREFUSED;
-	close(fd);
-	if (stale)
-		(void)unlink(path);
-	return stale;
+	/* The owner of one that is new may be just about to listen. */
+	for (i = 0; i < NEW_TRIES; i++) {
+		if (lstat(path, &st) == -1 || !S_ISSOCK(st.st_mode) ||
+		    !refuses(path))
+			return false;
+		if (time(NULL) > st.st_ctime + 1)
+			break;
+		(void)poll(NULL, 0, NEW_WAIT_MS);
+	}
+	(void)unlink(path);
+	return true;
 }
 
 static bool
