@@ -254,6 +254,7 @@ def test_memory(klass):
         def replaced():
             for kb in (64, 4):
                 status(s, "/hold/%d" % kb)
+            status(s, "/body", "", "POST", b"x" * 250000)   # so it is seen
             return pids[0] not in s.workers()
         ok(wait_for(replaced, 20), klass + ": another worker comes",
            s.log()[-2000:])

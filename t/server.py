@@ -31,7 +31,11 @@ GUNICORN = "/usr/bin/gunicorn"
 # The tests of HTTP may be run against gunicorn, to check the tests.
 IS_GANGWAY = os.path.basename(GANGWAY) != "gunicorn"
 
+# Sanitizers: a default is for what is waited for, not for what must not be.
+SLOWER = int(os.environ.get("T_SLOWER", "1"))
+
 _running = []
+_ports = []     # the marks of those that were given, held while we live
 
 
 @atexit.register
@@ -49,18 +53,23 @@ def tmpdir():
 
 def free_port():
     """A loopback port below the ephemeral ones, so that no client's own
-    port can take it before the server does."""
+    port can take it before the server does; marked by an abstract socket,
+    so that no other test is given it, nor this one again."""
     while True:
         port = random.randrange(15000, 32000)
-        with socket.socket() as s:
-            try:
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind("\0gangway-t.port.%d" % port)
+            with socket.socket() as s:
                 s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
+        except OSError:
+            mark.close()
+            continue
+        _ports.append(mark)
+        return port
 
 
-def wait_for(what, seconds=10, step=0.01):
+def wait_for(what, seconds=10 * SLOWER, step=0.01):
     """Call what() until it is true; its value, or the last false one."""
     end = time.monotonic() + seconds
     while True:
@@ -176,14 +185,14 @@ class Process:
     def send_signal(self, sig):
         os.kill(self.pid, sig)
 
-    def wait(self, seconds=10):
+    def wait(self, seconds=10 * SLOWER):
         """The exit status, or None while it runs."""
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self, sig=signal.SIGTERM, seconds=15):
+    def stop(self, sig=signal.SIGTERM, seconds=15 * SLOWER):
         """End it; its exit status (None: it had to be killed)."""
         if self.popen.poll() is None:
             self.send_signal(sig)
@@ -253,13 +262,13 @@ class Server(Process):
     def answers(self, address, protocol):
         try:
             if protocol == "fcgi":
-                with Fcgi(address, timeout=5) as c:
+                with Fcgi(address, timeout=5 * SLOWER) as c:
                     return c.request("/ready") is not None
-            return Http(address, timeout=5).get("/ready").status > 0
+            return Http(address, timeout=5 * SLOWER).get("/ready").status > 0
         except (OSError, Broken):
             return False
 
-    def wait_ready(self, seconds=20):
+    def wait_ready(self, seconds=20 * SLOWER):
         def ready():
             return self.popen.poll() is not None or all(
                 self.answers(a, p)
@@ -363,7 +372,7 @@ class Broken(Exception):
     """The other side said something that is no answer."""
 
 
-def connect(address, timeout=10):
+def connect(address, timeout=10 * SLOWER):
     if isinstance(address, str):
         s = socket.socket(socket.AF_UNIX)
     else:
@@ -425,7 +434,7 @@ def parse_head(head):
 class Http:
     """A client connection that sends exactly the bytes it is given."""
 
-    def __init__(self, address, timeout=10):
+    def __init__(self, address, timeout=10 * SLOWER):
         self.address, self.timeout = address, timeout
         self.sock, self.buf = None, b""
 
@@ -529,7 +538,7 @@ class Http:
             pass
         r.body = b"".join(parts)
 
-    def at_end(self, seconds=5):
+    def at_end(self, seconds=5 * SLOWER):
         """Does the server close (without a further byte)?"""
         self.sock.settimeout(seconds)
         try:
@@ -662,7 +671,7 @@ class FcgiReply:
 class Fcgi:
     """A client connection that sends exactly the records it is given."""
 
-    def __init__(self, address, timeout=10):
+    def __init__(self, address, timeout=10 * SLOWER):
         self.sock = connect(address, timeout)
         self.buf = b""
         self.replies = {}       # by id, those not yet ended too
@@ -751,7 +760,7 @@ class Fcgi:
                 return None
         return self.management.pop(0)
 
-    def at_end(self, seconds=5):
+    def at_end(self, seconds=5 * SLOWER):
         self.sock.settimeout(seconds)
         try:
             return self.read_record() is None
