@@ -169,7 +169,11 @@ def test_orders():
     with serve("-w", "2", "-k", "gthread", "--threads", "2",
                "--control-socket", path, "--error-logfile", log,
                "--pythonpath", APPS, app="app", cwd=d) as s:
-        busy = [s.http(timeout=20) for _ in range(3)]
+        def ready():
+            return sum(w["state"] == "ready" for w in
+                       status("-s", path)["workers"]) == 2
+        wait_for(ready, 10 * SLOWER, 0.1)
+        busy = [s.http(timeout=20 * SLOWER) for _ in range(3)]
         for c in busy[:2]:
             c.send(request("/%d" % (4000 * SLOWER)))
 
@@ -179,9 +183,11 @@ def test_orders():
                 "GET /%d" % (4000 * SLOWER)) == 2 and st
         st = wait_for(runs, 5 * SLOWER, 0.1)
         ok(st, "status: what is running is named", str(status("-s", path)))
-        st = wait_for(lambda: sum(w["connections"] for w in
-                      status("-s", path)["workers"]) == 2
-                      and status("-s", path), 5 * SLOWER, 0.1) or {}
+
+        def settled():
+            st = status("-s", path)
+            return sum(w["connections"] for w in st["workers"]) == 2 and st
+        st = wait_for(settled, 5 * SLOWER, 0.1) or {}
         is_({k: st.get(k) for k in ("ok", "pid", "state", "wanted",
                                     "generation", "class", "threads")},
             {"ok": True, "pid": s.pid, "state": "serving", "wanted": 2,

@@ -3,8 +3,10 @@
 queued behind them, clients that take nothing, processes that die. No
 request that was read may be lost without an answer or a line in the log.
 """
+import contextlib
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -16,16 +18,17 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (ABORT, APPS, Broken, Fcgi, Http, Process, Server, alive,
-                    connect, fcgi_request, fd_count, find_program, free_port,
-                    nginx_params, record, request, tmpdir, wait_for)
+from server import (ABORT, APPS, SLOWER, Broken, Fcgi, Http, Process, Server,
+                    alive, connect, fcgi_request, fd_count, find_program,
+                    free_port, nginx_params, record, request, tmpdir,
+                    wait_for)
 from tap import attempt, done, guard, is_, ok
 
 
 def pid_of(s):
     """Who answers on a new connection; None when nobody does."""
     try:
-        with s.http(timeout=3) as c:
+        with s.http(timeout=3 * SLOWER) as c:
             return int(c.get("/pid").body)
     except (OSError, Broken, ValueError):
         return None
@@ -215,7 +218,7 @@ def test_late_after(bind):
                 "        time.sleep(50)\n")
     with Server("rude:application", "-c", conf, "-w", "1", "-k", "sync",
                 "--request-timeout", "1", "--timeout", "60",
-                "--graceful-timeout", "2", binds=(bind,)) as s:
+                "--graceful-timeout", "30", binds=(bind,)) as s:
         worker, = s.workers()
         if bind == "http":
             c = s.http(timeout=20)
@@ -233,7 +236,7 @@ def test_late_after(bind):
         if bind == "http":
             ok(c.at_end(), "http: then the connection ends")
         c.close()
-        ok(wait_for(lambda: not alive(worker), 1),
+        ok(wait_for(lambda: not alive(worker), 5),
            bind + ": and the worker, then")
 
 
@@ -266,7 +269,7 @@ def test_alone():
 def test_cut(klass):
     """What graceful_timeout cuts is answered 503 and named."""
     with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
-                "1", "--graceful-timeout", "1") as s:
+                "1", "--graceful-timeout", "4") as s:
         a, b = s.http(timeout=10), s.http(timeout=10)
         b.get("/pid")
         a.send(request("/50000"))
@@ -299,13 +302,28 @@ def test_full_neighbour():
         ok(took < 3, "reuse_port: at once", "%.1f s" % took)
 
 
+def booted(s, n):
+    """The first n workers by age, once there are so many."""
+    pids = re.findall(r"Booting worker with pid: (\d+)", s.log())
+    return len(pids) >= n and [int(p) for p in pids[:n]]
+
+
+def stopped(pid):
+    """Is each of its threads?"""
+    states = []
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/stat" % (pid, task)) as f:
+            states.append(f.read().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
+
+
 def test_given_and_gone():
     """A connection whose client has gone on its way to another worker."""
     calls = os.path.join(tmpdir(), "calls")
     with Server("sleepy:application", "-w", "2", env={"T_CALLS": calls}) as s:
-        wait_for(lambda: len(s.workers()) == 2)
-        heir, other = s.workers()
+        heir, other = wait_for(lambda: booted(s, 2))
         os.kill(heir, signal.SIGSTOP)       # whoever connects is other's
+        wait_for(lambda: stopped(heir))
         conns = [s.http(timeout=5) for _ in range(30)]
         is_([int(c.get("/pid").body) for c in conns], [other] * 30,
             "thirty connections of one worker")
@@ -484,7 +502,8 @@ def test_handlers(klass, *how):
             return False
 
     def gone(pid):
-        return wait_for(lambda: not alive(pid) and pid_of(s) != pid, 8)
+        return wait_for(lambda: not alive(pid)
+                        and pid_of(s) not in (None, pid), 8 * SLOWER)
     with Server("handlers:application", "-w", "1", "-k", klass, "--threads",
                 threads, "--log-file", log, "--graceful-timeout", "20",
                 env={"T_CALLS": calls, **env}) as s:
@@ -499,7 +518,7 @@ def test_handlers(klass, *how):
             os.rename(log, log + ".1")
             os.kill(pid, signal.SIGUSR1)
             ok(wait_for(lambda: os.path.exists(log) and called(
-                "%d SIGUSR1" % pid), 8) and pid_of(s) == pid,
+                "%d SIGUSR1" % pid), 8 * SLOWER) and pid_of(s) == pid,
                name + ": USR1: its handler, and the log is opened again")
         crowd = [s.http(timeout=20) for _ in range(threads)]
         for c in crowd:
@@ -514,14 +533,14 @@ def test_handlers(klass, *how):
             callers = (c, d)[:threads]
             for one in callers:
                 one.send(request("/wait"))
-            wait_for(lambda: called("waits", len(callers)), 8)
+            wait_for(lambda: called("waits", len(callers)), 8 * SLOWER)
             os.kill(pid, signal.SIGTERM)
             is_({one.read().body for one in callers}, {b"called"},
                 name + ": TERM in a request: it sees to it, and no more")
         ok(gone(pid), name + ": and the worker leaves")
         with s.http() as c:
             pid = int(c.get("/alarm").body)
-        ok(wait_for(lambda: called("%d SIGALRM" % pid), 8),
+        ok(wait_for(lambda: called("%d SIGALRM" % pid), 8 * SLOWER),
            name + ": ALRM to an idle worker: its handler runs")
         is_(gone(pid) if "T_EXIT" in env else pid_of(s) == pid, True,
             name + ": and may end it")
@@ -539,11 +558,11 @@ def test_chained_handler():
             "T_CALLS": calls, "T_FAULT": "1"}) as s:
         pid = pid_of(s)
         os.kill(pid, signal.SIGUSR1)
-        ok(wait_for(dumps, 8), "faulthandler with chain: it dumps")
+        ok(wait_for(dumps, 8 * SLOWER), "faulthandler with chain: it dumps")
         for _ in range(50):
             pid_of(s)
         os.kill(pid, signal.SIGTERM)
-        ok(wait_for(lambda: not alive(pid), 8),
+        ok(wait_for(lambda: not alive(pid), 8 * SLOWER),
            "faulthandler with chain: TERM: the worker leaves")
         ok(dumps() <= 2, "faulthandler with chain: once", dumps())
 
@@ -558,10 +577,11 @@ def test_late_handlers():
 
         def told():
             if alive(pid):
-                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
             return not alive(pid)
-        ok(wait_for(told, 5, 0.1), "a handler set by a request: the worker "
-           "leaves", s.log())
+        ok(wait_for(told, 5 * SLOWER, 0.1),
+           "a handler set by a request: the worker leaves", s.log())
         s.kill()
 
 

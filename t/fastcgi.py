@@ -16,10 +16,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from server import (ABORT, APPS, BEGIN, END, GET_VALUES, GET_VALUES_RESULT,
-                    IS_GANGWAY, PARAMS, STDIN, STDOUT, UNKNOWN_TYPE, Broken,
-                    Fcgi, Process, Server, fcgi_request, find_program,
-                    free_port, need, nginx_params, pairs,
-                    record, stream, tmpdir, unpairs, wait_for)
+                    IS_GANGWAY, PARAMS, SLOWER, STDIN, STDOUT, UNKNOWN_TYPE,
+                    Broken, Fcgi, Process, Server, fcgi_request, find_program,
+                    free_port, need, nginx_params, pairs, record, stream,
+                    tmpdir, unpairs, wait_for)
 from tap import attempt, done, guard, is_, ok, skip_all
 
 ROLE = 1
@@ -147,7 +147,7 @@ def multiplexed(s, t, klass, **_):
     if klass == "sync":
         return
     with s.fcgi() as c:
-        c.send(fcgi_request(nginx_params("/sleep"), ident=1)
+        c.send(fcgi_request(nginx_params("/sleep/long"), ident=1)
                + fcgi_request(nginx_params("/quick"), ident=2))
         order = []
         while len(order) < 2:
@@ -384,7 +384,8 @@ def test_wire(klass):
             t(mode & 0o007 == 0, "which others may not use",
               "mode %o" % mode)
             # The connection is open and idle: it must not delay the stop.
-            is_(s.stop(seconds=8), 0, klass + ": TERM ends it with 0")
+            is_(s.stop(seconds=min(8 * SLOWER, 20)), 0,
+                klass + ": TERM ends it with 0")
 
 
 # --- answers

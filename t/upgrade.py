@@ -344,7 +344,7 @@ def lost_program():
 def kept_connection(port):
     """It lives on while either manager leaves."""
     name = "a kept connection%s: " % (", reuse_port" if port else "")
-    with Manager(*port) as s:
+    with Manager("--keep-alive", "60", *port) as s:
         with Http(s.address) as idle, Http(s.address) as busy:
             first = s.pid_of(idle)
             s.pid_of(busy)
@@ -687,11 +687,13 @@ def other_user():
     sock = os.path.dirname(log) + "/sock"
     with Manager("-u", "nobody", "-g", "nogroup", "--log-file", log,
                  "--access-logfile", log, "-b", "unix:" + sock) as s:
-        def status(pid, name):
-            return re.search(name + r":[ \t]*(.*)",
-                             read("/proc/%d/status" % pid)).group(1).split()
+        def status(pid, name):      # [] of one that has gone
+            m = re.search(name + r":[ \t]*(.*)",
+                          read("/proc/%d/status" % pid) or "")
+            return m.group(1).split() if m else []
         wait_for(lambda: len(s.crew()) == 2 and all(
-            status(p, "Uid")[0] != "0" for p in s.crew()), PATIENCE)
+            status(p, "Uid")[:1] not in ([], ["0"]) for p in s.crew()),
+            PATIENCE)
         for pid in s.crew():
             is_((status(pid, "Uid"), status(pid, "Gid"),
                  status(pid, "Groups")),

@@ -40,7 +40,7 @@ def application(environ, start_response):
     path = environ.get("PATH_INFO", "")
     record("T_CALLS", path)
     if path.startswith("/sleep"):
-        time.sleep(0.2)
+        time.sleep(2 if path == "/sleep/long" else 0.2)
     if path.startswith("/errors"):
         print("a line for the log", file=environ["wsgi.errors"], flush=True)
     digest, length, count = hashlib.sha256(), 0, 0
