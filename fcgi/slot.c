@@ -462,7 +462,7 @@ crew_tick(struct crew *c, bool fill)
 	size_t i;
 
 	now = now_ms();
-	if (now - c->ticked > 2 * BEAT_MS)
+	if (now - c->ticked > BEAT_MS + BEAT_MS / 4)
 		pardon(c, now);
 	c->ticked = now;
 	for (i = 0; i < c->places; i++)

@@ -640,7 +640,7 @@ worker_run(const struct worker *w)
 	s->graceful_ms = 1000 * (uint64_t)hosting_grace(w->hosting,
 	    w->settings);
 	/* Before the manager's own clock ends us, to answer what is left. */
-	s->graceful_ms -= s->graceful_ms / 8 < 500 ? s->graceful_ms / 8 : 500;
+	s->graceful_ms -= s->graceful_ms / 4 < 500 ? s->graceful_ms / 4 : 500;
 	if ((status = load_app(w)) != APP_OK)
 		return finish(s, want_abort ? 1 : status);
 	if ((status = hook_in_worker(APP_POST_WORKER_INIT)) != -1)
