@@ -101,7 +101,8 @@ tell(int sig)
 		told = sig;
 }
 
-/* The file "boot" says how a worker starts: "ok MS" or "exit CODE". */
+/* The file "boot" says how a worker starts: "ok MS", "exit CODE", or "hold"
+ * until the file "go" is there. */
 static void
 boot(void)
 {
@@ -111,6 +112,9 @@ boot(void)
 	(void)sscanf(get("boot"), "%15s %d", word, &n);
 	if (strcmp(word, "exit") == 0)
 		exit(n);
+	if (strcmp(word, "hold") == 0)
+		while (access(in_dir("go"), F_OK) == -1)
+			(void)poll(NULL, 0, 10);
 	if (n > 0)
 		(void)poll(NULL, 0, n);
 }
@@ -261,8 +265,8 @@ run(struct settings *s, struct listeners *ls)
 		.settings = s, .listeners = ls, .config = &app_config,
 		.reload = reread, .reloaded = reloaded, .arg = first,
 	};
-	char script[] = "echo \"$GANGWAY_FD\" >draft && "
-	    "mv draft handed", shell[] = "sh", option[] = "-c",
+	char script[] = "echo \"$GANGWAY_FD\" >handing && "
+	    "mv handing handed", shell[] = "sh", option[] = "-c",
 	    program[] = "/bin/sh";
 	char *sh[] = { shell, option, script, NULL }, *nothing[] = { NULL };
 	const struct restart again = { .program = program, .argv = sh,
@@ -476,7 +480,8 @@ test_life(void)
 	kill(sv.pid, SIGUSR1);
 	ok(until(logged("Handling signal: usr1")), "life: USR1");
 	kill(sv.pid, SIGUSR2);
-	ok(until(logged("Handling signal: usr2")), "life: USR2 is named");
+	ok(until(logged("Handling signal: usr2")) &&
+	    until(logged("The new program (pid:")), "life: USR2 is named");
 	ok(until(crew(&sv) == 2) && ask(&sv, 'p', &b), "life: still serves");
 	finish(&sv, "life");
 	ok(logged("Handling signal: term") && logged("Shutting down: Master"),
@@ -549,21 +554,23 @@ test_retire(void)
 {
 	struct server sv;
 	struct answer a, b;
-	int bad = 0, n = 0;
+	int bad = 0, i, n = 0;
 
 	put("boot", "ok 0");
 	start(&sv, "workers=1", NULL);
 	ok(ask(&sv, 'p', &a), "retire: serves");
-	put("boot", "ok 300");
+	put("boot", "hold");
 	ok(ask(&sv, 'r', &a), "retire: asks for it");
 	/* The old one must answer until the new one can. */
-	do {
+	(void)until(crew(&sv) == 2);
+	while (n < 50 && ask(&sv, 'p', &b) && b.pid == a.pid)
 		n++;
-		if (!ask(&sv, 'p', &b))
-			bad++;
-	} while (b.pid == a.pid && n < 100000);
-	ok(n > 1 && bad == 0, "retire: the old one serves meanwhile");
+	put("go", "");
+	for (i = 0; i < 100000 && bad == 0 && b.pid == a.pid; i++)
+		bad += !ask(&sv, 'p', &b);
+	ok(n == 50 && bad == 0, "retire: the old one serves meanwhile");
 	ok(until(gone(a.pid)), "retire: the old one leaves");
+	(void)unlink(in_dir("go"));
 	finish(&sv, "retire");
 }
 
@@ -579,16 +586,20 @@ test_reload(void)
 	start(&sv, "workers=3", NULL);
 	ok(until(count("Booting") == 3) && children(&sv, before, 8) == 3,
 	    "reload: three workers");
-	put("boot", "ok 200");
+	put("boot", "hold");
 	put("settings", "proc_name=second\nworkers=3\n");
 	kill(sv.pid, SIGHUP);
-	do {
-		if (!ask(&sv, 'p', &a))
-			bad++;
+	(void)until(crew(&sv) > 3);
+	for (i = 0; i < 20; i++) {
+		bad += !ask(&sv, 'p', &a);
 		old += strcmp(a.name, "first") == 0;
-	} while (bad == 0 && !(gone(before[0]) && gone(before[1]) &&
-	    gone(before[2])));
-	ok(bad == 0 && old > 0, "reload: served all the time");
+	}
+	put("go", "");
+	while (bad == 0 && !(gone(before[0]) && gone(before[1]) &&
+	    gone(before[2])))
+		bad += !ask(&sv, 'p', &a);
+	ok(bad == 0 && old == 20, "reload: served all the time");
+	(void)unlink(in_dir("go"));
 	for (i = 0; i < 100; i++)
 		if (ask(&sv, 'p', &a) && strcmp(a.name, "second") == 0 &&
 		    a.slot < 3)
@@ -683,7 +694,7 @@ test_stuck(void)
 	struct answer a, b;
 
 	put("boot", "ok 0");
-	start(&sv, "workers=1", "timeout=1", "graceful_timeout=5", NULL);
+	start(&sv, "workers=1", "timeout=3", "graceful_timeout=5", NULL);
 	ok(ask(&sv, 'k', &a) && ask(&sv, 'p', &b) && b.pid != a.pid,
 	    "stuck: a lost thread gets a successor");
 	ok(until(gone(a.pid)) && until(logged("was sent SIGABRT!")),
