@@ -34,6 +34,8 @@ import os, time
 def application(environ, start_response):
     words = environ["PATH_INFO"].strip("/").split("/")
     if words[0] == "sleep":
+        open(os.path.dirname(os.path.abspath(__file__)) + "/asleep",
+             "w").close()
         time.sleep(float(words[1]))
     elif words[0] == "exit":
         os._exit(int(words[1]))
@@ -365,7 +367,7 @@ stopping("QUIT", signal.SIGQUIT)
 def ask_slowly(s, seconds):
     c = Http(s.address, timeout=30)
     c.send(request("/sleep/%s" % seconds, "Connection: close\r\n"))
-    time.sleep(0.3)         # it is in the application then
+    wait_for(lambda: os.path.exists(s.dir + "/asleep"), PATIENCE)
     return c
 
 
@@ -728,9 +730,11 @@ def worker_gets(sig):
     def run(s):
         s.serve()
         victim = s.workers()[0]
+        stays = sig in (signal.SIGUSR1, signal.SIGWINCH) or (
+            s.name == "gangway" and sig in (signal.SIGHUP, signal.SIGUSR2))
         s.kill(sig, victim)
         s["replaced"] = bool(wait_for(lambda: not alive(victim),
-                                      1.5 * SLOWER))
+                                      1.5 * SLOWER if stays else PATIENCE))
         s["workers"] = s.settle(2)
         s.wait_log("Booting worker", 3 if s.facts["replaced"] else 2)
         s["body"] = s.body()
