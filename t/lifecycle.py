@@ -18,6 +18,8 @@ from server import (APPS, Broken, Http, IS_GANGWAY, Process, Server, alive,
                     wait_for)
 from tap import attempt, done, guard, is_, ok
 
+SLOWER = int(os.environ.get("T_SLOWER", "1"))
+
 
 def run(*args, env=None, cwd=None, seconds=20):
     """Run to its end: (status or None, output)."""
@@ -149,16 +151,21 @@ def test_signals(klass):
           "HUP: all workers are new", (old, s.workers()))
         t(pid_of(s) in s.workers(), "and they answer")
 
-        victim = s.workers()[0]
-        os.kill(victim, signal.SIGKILL)
-        t0 = time.monotonic()
-        t(wait_for(lambda: len(s.workers()) == 2
-                   and victim not in s.workers(), 5)
-          and time.monotonic() - t0 < 1.5,
-          "a killed worker is replaced at once",
-          "%.2f s" % (time.monotonic() - t0))
-        t(wait_for(lambda: str(victim) in s.log(), 5),
+        for _ in range(2):      # the machine may be busy once
+            victim = s.workers()[0]
+            os.kill(victim, signal.SIGKILL)
+            t0 = time.monotonic()
+            replaced = wait_for(lambda: len(s.workers()) == 2
+                                and victim not in s.workers(), 10 * SLOWER)
+            took = time.monotonic() - t0
+            if not replaced or took < 1.5 * SLOWER:
+                break
+        t(replaced and took < 1.5 * SLOWER,
+          "a killed worker is replaced at once", "%.2f s" % took)
+        t(wait_for(lambda: re.search(r"Worker (\(pid:|with pid )%d\b" % victim,
+                                     s.log()), 10 * SLOWER),
           "and its death is logged", s.log()[-1000:])
+        last = s.workers()
 
         # A request that runs when TERM comes gets its answer.
         with s.http() as c:
@@ -167,14 +174,14 @@ def test_signals(klass):
             s.send_signal(signal.SIGTERM)
             t(c.read().status == 200, "TERM: the running request ends well")
         is_(s.wait(10), 0, klass + ": TERM: exit status 0")
-        t(not any(alive(p) for p in old), "no worker is left")
+        t(not any(alive(p) for p in last), "no worker is left")
     for sig in (signal.SIGINT, signal.SIGQUIT):
         with Server("sleepy:application", "-k", klass) as s:
             left = s.workers()
             t0 = time.monotonic()
             s.send_signal(sig)
             is_(s.wait(10), 0, "%s: %s: exit status 0" % (klass, sig.name))
-            t(time.monotonic() - t0 < 3 and not any(map(alive, left)),
+            t(time.monotonic() - t0 < 3 * SLOWER and not any(map(alive, left)),
               sig.name + " is quick and leaves nobody")
 
 
@@ -220,6 +227,7 @@ def test_slow_start():
         return found
     with Server("gated:application", "-w", "2", "--reuse-port",
                 env={"T_GATE": gate}) as s:
+        wait_for(lambda: len(s.workers()) == 2)
         old = set(s.workers())
         open(gate, "w").close()
         s.send_signal(signal.SIGTTIN)
@@ -258,7 +266,7 @@ def test_more_and_fewer(*more):
             answered = 0
             for _ in range(40):
                 try:
-                    with s.http(timeout=2) as c:
+                    with s.http(timeout=5 * SLOWER) as c:
                         answered += c.get("/pid").status == 200
                 except (OSError, Broken):
                     pass
@@ -331,7 +339,8 @@ def test_too_many(elsewhere=False):
         more = sockets_of(s.pid) - before
         ok(room and more >= int(room[1]) - 2 and more < 150,
            "and there are so many sockets and no more", more)
-        is_(s.stop(), 0, "and TERM amid their start ends it with 0")
+        is_(s.stop(seconds=15 * SLOWER), 0,
+            "and TERM amid their start ends it with 0")
 
 
 def test_exits():
@@ -345,48 +354,55 @@ def test_exits():
                 pass
             ok(wait_for(lambda: s.popen.poll() is None
                         and len(s.workers()) == 2
-                        and set(s.workers()) != set(before), 8)
-               and wait_for(lambda: s.answers(s.address, "http"), 5),
+                        and set(s.workers()) != set(before), 10 * SLOWER)
+               and wait_for(lambda: s.answers(s.address, "http"),
+                            10 * SLOWER),
                "a worker that ends by %s is replaced" % target[1:],
                s.log()[-1500:])
 
 
 def test_manager_dies(klass):
-    with Server("sleepy:application", "-w", "2", "-k", klass) as s:
-        left = s.workers()
-        s.send_signal(signal.SIGKILL)
-        t0 = time.monotonic()
-        s.wait()
-        gone = wait_for(lambda: not any(map(alive, left)), 10)
-        ok(gone and time.monotonic() - t0 < 1.5,
-           klass + ": the manager is killed: its workers are gone in a second",
-           "%.1f s" % (time.monotonic() - t0))
+    for _ in range(2):          # the machine may be busy once
+        with Server("sleepy:application", "-w", "2", "-k", klass) as s:
+            left = s.workers()
+            s.send_signal(signal.SIGKILL)
+            t0 = time.monotonic()
+            s.wait()
+            gone = wait_for(lambda: not any(map(alive, left)), 10 * SLOWER)
+            took = time.monotonic() - t0
+        if not gone or took < 1.5 * SLOWER:
+            break
+    ok(gone and took < 1.5 * SLOWER,
+       klass + ": the manager is killed: its workers are gone in a second",
+       "%.1f s" % took)
 
 
 # --- time
 
 def test_timeout(klass):
+    limit = 2 * SLOWER
     with Server("sleepy:application", "-w", "1", "-k", klass, "--threads",
-                "4", "--request-timeout", "1", "--timeout", "30",
-                "--graceful-timeout", "3") as s:
+                "4", "--request-timeout", limit, "--timeout", 15 * limit,
+                "--graceful-timeout", 3 * limit) as s:
         first = pid_of(s)
-        stuck, beside = s.http(timeout=20), s.http(timeout=20)
+        stuck, beside = (s.http(timeout=10 * limit) for _ in range(2))
         t0 = time.monotonic()
-        stuck.send(request("/20000"))
+        stuck.send(request("/600000"))
         if klass != "sync":
-            time.sleep(0.6)
-            beside.send(request("/700"))
+            time.sleep(limit / 2)
+            beside.send(request("/%d" % (750 * limit)))
         r = stuck.read()
         took = time.monotonic() - t0
         is_(r.status, 504, klass + ": past request_timeout: 504")
-        ok(0.9 < took < 2.0, klass + ": in time", "%.2f s" % took)
+        ok(limit - 0.1 < took < limit + SLOWER, klass + ": in time",
+           "%.2f s" % took)
         if klass != "sync":
             r = beside.read()
             ok(r.status == 200 and int(r.body) == first,
                klass + ": the request beside it is answered", repr(r))
-        ok(wait_for(lambda: pid_of(s) != first, 8),
+        ok(wait_for(lambda: pid_of(s) != first, 10 * SLOWER),
            klass + ": a new worker serves")
-        ok(wait_for(lambda: not alive(first), 10),
+        ok(wait_for(lambda: not alive(first), 15 * SLOWER),
            klass + ": the stuck one is gone")
         ok("sleepy.py" in s.log() and "time.sleep" in s.log()
            or "sleepy.py" in s.log(),
@@ -396,13 +412,13 @@ def test_timeout(klass):
         first = pid_of(s)
         t0 = time.monotonic()
         try:
-            s.http(timeout=20).get("/spin/15000")
+            s.http(timeout=20 * SLOWER).get("/spin/%d" % (15000 * SLOWER))
         except (Broken, OSError):
             pass
-        ok(time.monotonic() - t0 < 6,
+        ok(time.monotonic() - t0 < 6 * SLOWER,
            klass + ": --timeout ends a request that burns the CPU",
            "%.1f s" % (time.monotonic() - t0))
-        ok(wait_for(lambda: pid_of(s) != first, 8),
+        ok(wait_for(lambda: pid_of(s) != first, 10 * SLOWER),
            klass + ": and its worker is replaced")
 
 
@@ -509,7 +525,7 @@ def test_reload_env():
             for pid in old:
                 os.kill(pid, signal.SIGKILL)
             wait_for(lambda: set(children(p.pid)) - set(old))
-            is_(wait_for(body, 5), "good None",
+            is_(wait_for(body, 10 * SLOWER), "good None",
                 "a reload abandoned %s: the old variables" % what)
         write(conf, text % (*address, "MORE = 2"))
         p.send_signal(signal.SIGHUP)
@@ -601,7 +617,7 @@ def test_rebind():
 
 def answers_on(port):
     try:
-        with Http(("127.0.0.1", port), timeout=2) as c:
+        with Http(("127.0.0.1", port), timeout=5 * SLOWER) as c:
             return c.get("/").status == 200
     except (OSError, Broken):
         return False
@@ -708,7 +724,7 @@ os.register_at_fork(after_in_child=wait)
         wait_for(lambda: os.path.exists(log), 10)
         ok(old(), "USR1 while a worker is being forked")
         os.unlink(gate)
-        ok(wait_for(lambda: not old(), 5), "it opens the log again later",
+        ok(wait_for(lambda: not old()), "it opens the log again later",
            old())
 
 
