@@ -613,8 +613,12 @@ def _(s):
     s.serve()
     new = second(s)
     left = s.workers()
+    # gunicorn's new one gives up where the old one is still a zombie when it
+    # looks.
+    s.kill(signal.SIGSTOP, new)
     s.kill(signal.SIGKILL)
     s.proc.wait(PATIENCE)
+    s.kill(signal.SIGCONT, new)
     # gunicorn's orphans look around after a request.
     wait_for(lambda: s.body() and not any(map(alive, left)), PATIENCE)
     s["promoted"] = s.wait_log("Master has been promoted.")
