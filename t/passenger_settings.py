@@ -5,6 +5,7 @@ Threads, limits, logs and workers; settings from gangway.ini and from SetEnv
 in an .htaccess; applications that cannot be started; the password that
 Passenger and we share.
 """
+import contextlib
 import glob
 import os
 import signal
@@ -94,12 +95,13 @@ def threads(door):
     with Aboard(door, threads=8) as a:
         is_(a.get("/0").status, 200, name + ": it answers")
         t0 = time.monotonic()
-        found = a.at_once(["/1000"] * 8)
+        found = a.at_once(["/3000"] * 8)
         took = time.monotonic() - t0
         ok(None not in found and {f[0] for f in found} == {200},
            name + ": all are answered", found)
-        ok(took < 1 + 0.5 * SLOWER, name + ": 8 requests of one second "
-           "take %.2f s" % took)
+        # Two rounds would take six.
+        ok(took < 6, name + ": 8 requests of three seconds take %.2f s"
+           % took)
         is_(len({f[1] for f in found}), 1, name + ": in one worker")
         is_(len(a.applications()), 1, name + ": of one process")
         is_(len(children(a.applications()[0])), 1,
@@ -108,19 +110,21 @@ def threads(door):
 
 def time_limit(door):
     name = door + ", request_timeout"
-    with Aboard(door, threads=4, request_timeout=1) as a:
+    limit = 2 + SLOWER
+    with Aboard(door, threads=4, request_timeout=limit) as a:
         worker = a.get("/0").body
         process = a.applications()
         late = threading.Thread(target=lambda: late_got.append(
             a.at_once(["/20000"])[0]))
         late_got = []
         late.start()
-        time.sleep(0.5)         # beside the one that is stuck
-        r = a.get("/600")
+        # Beside the one that is stuck, and until after its end.
+        time.sleep(limit / 2)
+        r = a.get("/%d" % (limit * 2000 // 3))
         is_((r.status, r.body), (200, worker), name + ": a neighbour")
         late.join()
         is_(late_got[0][0], 504, name + ": 504")
-        ok(late_got[0][2] < 4 * SLOWER, name + ": soon", late_got)
+        ok(late_got[0][2] < limit + 3 * SLOWER, name + ": soon", late_got)
         ok(wait_for(lambda: a.get("/0").body != worker, 20 * SLOWER),
            name + ": another worker follows")
         is_(a.applications(), process, name + ": in the same process")
@@ -131,7 +135,7 @@ def recycling(door):
     with Aboard(door, threads=4, max_requests=20,
                 max_requests_jitter=0) as a:
         pids, failed = {}, 0
-        with a.http() as c:
+        with a.http(timeout=30 * SLOWER) as c:
             def enough():
                 nonlocal failed
                 r = c.get("/pid")
@@ -282,7 +286,8 @@ def modules(door):
         if where:
             write(folder, where + "/only_here.py", "said = %r\n" % what)
         with Apache(Site(folder, door)) as a:
-            is_(a.http().get("/").body.decode(), what or "nothing",
+            r = a.http(timeout=30 * SLOWER).get("/")
+            is_(r.body.decode(), what or "nothing",
                 "%s, modules: %s" % (door, what or "no folder"))
 
 
@@ -339,7 +344,8 @@ def password(door):
     write(app, "passenger_wsgi.py", KEEP_PASSWORD
           + read(app, "passenger_wsgi.py"))
     with Apache(Site(app, door)) as a:
-        r = a.http().get("/echo", "Proxy: http://evil.invalid/\r\n")
+        r = a.http(timeout=30 * SLOWER).get(
+            "/echo", "Proxy: http://evil.invalid/\r\n")
         is_(r.status, 200, name + ": it answers")
         secret = read(app, "tmp/kept")
         ok(len(secret) >= 8, name + ": there is one")
@@ -361,7 +367,8 @@ def password(door):
                "%s: %s: 403" % (name, what), answer)
         is_(ask(sockets[0], REQUEST_METHOD="ping",
                 PASSENGER_CONNECT_PASSWORD=secret), b"pong", name + ": ping")
-        is_(a.http().get("/echo").status, 200, name + ": still serves")
+        is_(a.http(timeout=30 * SLOWER).get("/echo").status, 200,
+            name + ": still serves")
         for where, text in (("the application", r.body + good),
                             ("our log", read(app, "tmp/gangway.log")),
                             ("the access log", read(app, "tmp/access.log")),
@@ -388,7 +395,8 @@ def no_pool(door):
         old = a.applications()
         killed = old + children(old[0])
         for p in killed:
-            os.kill(p, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(p, signal.SIGKILL)      # or with its manager
         wait_for(lambda: not any(alive(p) for p in killed))
         is_(a.get("/0").status, 200, name + ": killed, and the next "
             "request is answered")
@@ -416,14 +424,14 @@ def worker_dies(door):
 def in_flight(door):
     """What runs when the application is replaced comes to its end."""
     name = door + ", restart-app under a request"
-    with Aboard(door) as a:
+    with Aboard(door, conf="SetEnv T_CALLS tmp/calls\n") as a:
         worker = a.get("/0").body
         old = a.applications()
         got = []
         client = threading.Thread(
             target=lambda: got.append(a.get("/2000")))
         client.start()
-        time.sleep(0.5)
+        wait_for(lambda: "/2000" in a.read("tmp/calls"), 20 * SLOWER)
         said = a.passenger("restart-app", a.folder)
         r = a.get("/0")
         ok(r.status == 200 and r.body != worker,
