@@ -114,8 +114,14 @@ class Load:
            "\n".join(self.examples[:8]))
         if self.closing:
             crashes = self.server.log().count("exit signal")
-            with open(os.path.join(self.server.sites[0].folder, ACCESS)) as f:
-                reached = set(re.findall(r"/hello\?\d+", f.read()))
+
+            def logged():
+                with open(os.path.join(self.server.sites[0].folder,
+                                       ACCESS)) as f:
+                    return set(re.findall(r"/hello\?\d+", f.read()))
+            # The line is written when the answer has been sent.
+            wait_for(lambda: len(logged()) >= total, 10 * SLOWER)
+            reached = logged()
             lost = [one for one in self.silent if one in reached]
             note("%s: Apache closed %d of its connections, and %d of its "
                  "children crashed (%d requests without an answer, %d of "
@@ -180,7 +186,14 @@ def churn(door, name, what, settings):
         first = a.applications()
         load = Load(a, what is graceful)
         end, times, fine = time.monotonic() + SECONDS, 0, True
-        while time.monotonic() < end or times == 0:
+
+        def go_on():
+            if what is not None:
+                return time.monotonic() < end or times == 0
+            return time.monotonic() < end or (
+                len(load.pids) < 5
+                and time.monotonic() < end + 30 * SLOWER)
+        while go_on():
             if what is None:
                 time.sleep(0.1)
             elif not what(a):
