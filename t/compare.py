@@ -191,7 +191,7 @@ def through_all(title, app, talk, **more):
                    "proxy_set_header Host $http_host; }" % s.address) as n:
             fronted = talk_through(n, talk)
     for klass in ("sync", "gthread"):
-        with Server(app, "-k", klass, "--threads", "4",
+        with Server(app, "-k", klass, "--threads", "4", "--keep-alive", "60",
                     binds=("http", "unix", "fcgi", "fcgi+unix"),
                     **more) as s:
             for name, address in zip(("HTTP", "unix socket"), s.addresses):
