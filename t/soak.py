@@ -261,15 +261,17 @@ def killed(klass, port):
         kills = {}
         while len(kills) < KILLS:
             victim = random.choice(children(s.pid) or [0])
-            if victim and victim in load.pids:
-                kills[victim] = time.monotonic()
+            if victim in load.pids and victim not in kills:
+                began = time.monotonic()
                 os.kill(victim, signal.SIGKILL)
+                wait_for(lambda: not alive(victim), PATIENCE)
+                kills[victim] = began, time.monotonic()
             time.sleep(random.uniform(0.2, 0.6))
         time.sleep(1)
         load.end()
         strange = [f for f in load.failures if not (
             f[3] in kills or (f[3] == 0 and any(
-                0 <= f[0] - t < 1 for t in kills.values())))]
+                a <= f[0] < b + SLOWER for a, b in kills.values())))]
         held = collections.Counter(f[3] for f in load.failures if f[3])
         note("%s: %d requests, %d kills, %d failed (%d on kept "
              "connections), worst %.0f ms" % (
@@ -279,6 +281,8 @@ def killed(klass, port):
            strange[:8])
         ok(all(n <= CONNECTIONS // 2 for n in held.values()),
            name + ": once for each connection", held)
+        wait_for(lambda: all("(pid:%d) was sent SIGKILL" % p in s.log()
+                             for p in kills), PATIENCE)
         lines = collections.Counter(re.findall(
             r"Worker \(pid:(\d+)\) was running: ", s.log()))
         ended = collections.Counter(re.findall(
@@ -335,13 +339,16 @@ def leaks():
         wait_for(lambda: len(children(s.pid)) == 3, PATIENCE)
         time.sleep(0.5)
         late, rss_late = facts(s), rss_kb(s.pid)
-        zombies = [p for p, (parent, state) in processes().items()
-                   if parent == s.pid and state == "Z"]
+
+        def zombies():
+            return [p for p, (parent, state) in processes().items()
+                    if parent == s.pid and state == "Z"]
         note("leaks: %d recycles, %d requests, %d failed; manager's fds, "
              "shared KB, maps: %s then %s; its memory %d KB then %d KB" % (
                  s.log().count("Booting worker"), load.total(),
                  len(load.failures), early, late, rss, rss_late))
-        ok(not zombies, "no defunct process", zombies)
+        ok(wait_for(lambda: not zombies(), PATIENCE), "no defunct process",
+           zombies())
         ok(late[0] <= early[0], "the manager's descriptors", (early, late))
         ok(late[1] == early[1], "shared memory", (early, late))
         ok(rss_late <= rss + 128, "the manager's memory", (rss, rss_late))
