@@ -107,6 +107,23 @@ fake_head_sent(const struct app_request *rq)
 	return ((const struct fake *)(const void *)rq)->sent;
 }
 
+/* A body that takes time: as long as the other thread needs to be refused,
+ * which a busy machine may delay, and on, for whoever ends the call. */
+static void
+await_refusal(void)
+{
+	bool refused = false;
+	int i;
+
+	for (i = 0; i < 2000 && !refused; i++) {
+		(void)usleep(10 * 1000);
+		(void)pthread_mutex_lock(&lock);
+		refused = strstr(shim_log.p, "refused") != NULL;
+		(void)pthread_mutex_unlock(&lock);
+	}
+	(void)usleep(200 * 1000);
+}
+
 static enum send_result
 fake_body(struct app_request *rq, const void *p, size_t n, unsigned int flags)
 {
@@ -116,7 +133,7 @@ fake_body(struct app_request *rq, const void *p, size_t n, unsigned int flags)
 	if (f->bodies == f->gone_at)
 		return SEND_GONE;
 	if (n == f->slow)
-		(void)usleep(200 * 1000);
+		await_refusal();
 	f->sent = true;
 	text_put(&f->sink, p, n);
 	f->last = (flags & BODY_LAST) != 0;
