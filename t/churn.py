@@ -18,9 +18,11 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import IS_GANGWAY, Broken, Fcgi, Http, Server, pss_kb, tree
+from server import (IS_GANGWAY, Broken, Fcgi, Http, Server, pss_kb, tree,
+                    wait_for)
 from tap import attempt, done, guard, note, ok
 
+SLOWER = int(os.environ.get("T_SLOWER", "1"))
 SECONDS = float(sys.argv[1] if len(sys.argv) > 1
                 else os.environ.get("T_SECONDS", "5"))
 
@@ -125,8 +127,11 @@ def recycle(s, seconds):
 def hup(s, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
+        old = set(s.workers())
         s.send_signal(signal.SIGHUP)
-        time.sleep(1.2)
+        # A second one meanwhile would end this reload, not begin another.
+        wait_for(lambda: not old & set(s.workers()), 20 * SLOWER, 0.05)
+        time.sleep(0.3)
 
 
 def scale(s, seconds):
