@@ -274,7 +274,8 @@ def test_workers():
             f.write(ini)
         with Spawned("--pythonpath", APPS, *args, "sleepy", cwd=d,
                      env=env) as s:
-            ok(wait_for(lambda: len(children(s.pids[0])) == want, 10),
+            ok(wait_for(lambda: len(children(s.pids[0])) == want,
+                        10 * SLOWER),
                "workers by %s: %d of our own" % (name, want), s.log())
             ok(("workers (" in s.log() and "is overridden by the host, "
                 "fastcgi" in s.log()) == (want == 0 and bool(env or ini)),
@@ -325,7 +326,7 @@ def test_stop():
 
 def test_killed_manager():
     with Spawned("-w", "3", "sleepy") as s:
-        wait_for(lambda: len(children(s.pids[0])) == 3, 10)
+        wait_for(lambda: len(children(s.pids[0])) == 3, 10 * SLOWER)
         family = s.family()
         s.signal(KILL)
         ok(s.gone(3) and len(family) == 4,
@@ -342,7 +343,8 @@ def test_logs():
             log = d + "/access.log"
             os.rename(log, log + ".1")
             s.signal(HUP)
-            ok(wait_for(lambda: s.answers() and "/pid" in read(log), 10),
+            ok(wait_for(lambda: s.answers() and "/pid" in read(log),
+                        10 * SLOWER),
                kind + ": HUP opens the logs again", s.log())
             ok(alive(s.pids[0]), kind + ": and nothing else")
 
@@ -575,7 +577,7 @@ def test_multiwatch():
         ok(victim in first and wait_for(
             lambda: w.ours(2) and w.ours(2) != first, 15 * SLOWER),
            "multiwatch: and is started again", str(w.ours(2)))
-        ok(wait_for(w.answers, 10), "multiwatch: which serves")
+        ok(wait_for(w.answers, 10 * SLOWER), "multiwatch: which serves")
     for name, args, env, n in (("alone", [], {}, 1),
                                ("workers", [], {"GANGWAY_WORKERS": "2"}, 3)):
         for sig in (TERM, INT, HUP):
@@ -590,7 +592,7 @@ def test_multiwatch():
                 is_([a.result() for a in asked], [200, 200],
                     "multiwatch, %s, %s: what runs is finished"
                     % (name, sig.name))
-                ok(w.gone() and w.popen.wait(5) == 0,
+                ok(w.gone() and w.popen.wait(5 * SLOWER) == 0,
                    "multiwatch, %s, %s: nothing is left"
                    % (name, sig.name), w.log())
         with Watched(*args, "sleepy", env=env) as w:
