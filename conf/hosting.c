@@ -70,7 +70,7 @@ static const struct rule {
 	    "it closes the connections that it keeps; 0 is heeded" },
 	{ SETTING_HOST_KEEP, BIT(HOST_CGI), "a process has one request" },
 	{ SETTING_HOST_GRACE, BIT(HOST_FASTCGI),
-	    "mod_fcgid kills 8 seconds after it has asked; 7 are used" },
+	    "mod_fcgid kills 8 seconds after it has asked; 6 are used" },
 	{ SETTING_HOST_GRACE, BIT(HOST_PASSENGER),
 	    "it kills 60 seconds after it has asked; 55 are used" },
 };

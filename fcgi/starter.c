@@ -21,9 +21,10 @@ static const struct {
 } starters[] = {
 	{ "multiwatch", 0 },
 	{ "lighttpd", 0 },
-	/* mod_fcgid: TERM, TERM a second later, KILL at about 8 seconds */
-	{ "apache2", 7 },
-	{ "httpd", 7 },
+	/* mod_fcgid: TERM, TERM a second later, KILL at about 8 seconds; a
+	 * busy machine may take a part of them. */
+	{ "apache2", 6 },
+	{ "httpd", 6 },
 };
 
 /* The name of a process, or an empty one. */

@@ -125,7 +125,7 @@ static const struct {
 	    SET_graceful_timeout, "56", RANK_FILE, O },
 	{ "a stop that is not", { .kind = HOST_PASSENGER },
 	    SET_graceful_timeout, "55", RANK_FILE, F },
-	{ "a stop under mod_fcgid", { .kind = HOST_FASTCGI, .patience = 7 },
+	{ "a stop under mod_fcgid", { .kind = HOST_FASTCGI, .patience = 6 },
 	    SET_graceful_timeout, "30", RANK_DEFAULT, L },
 	{ "what is for a later version", { .kind = HOST_FASTCGI },
 	    SET_statsd_host, "h:1", RANK_FILE, STANDING_LATER },
