@@ -52,6 +52,9 @@ def everybody(s, workers, room):
     """Wait until each has answered: so many at once that one who is busy
     leaves the next to another, and few in all, for they count."""
     found = set()
+    # Or the first there gets them all, for some rounds.
+    wait_for(lambda: s.log().count("Booting worker") >= workers)
+    time.sleep(0.3 * SLOWER)
 
     def look():
         crowd = []
