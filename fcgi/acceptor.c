@@ -105,7 +105,8 @@ ready(const struct acceptor *a)
 	return conn_ready(a->net, a->listener->protocol == PROTOCOL_FASTCGI);
 }
 
-/* After a rest: would the next descriptor be one that is left alone? */
+/* After a rest: would the next descriptor be one that is left alone, or is
+ * there still no memory? */
 static bool
 still_scarce(struct acceptor *a)
 {

@@ -20,13 +20,12 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (GET_VALUES, TOP, Broken, Fcgi, Http, Server, alive,
+from server import (GET_VALUES, SLOWER, TOP, Broken, Fcgi, Http, Server, alive,
                     chunked, connect, fcgi_request, fd_count, nginx_params,
                     pairs, record, request, tmpdir, wait_for)
 from tap import attempt, done, guard, is_, note, ok
 
 SECONDS = float(os.environ.get("T_SECONDS", "0"))
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 LONG = SECONDS > 30
 SEED = int(os.environ.get("T_SEED", "0")) or random.randrange(1 << 30)
 MB = 1024

@@ -20,16 +20,15 @@ import subprocess
 import sys
 
 import tap
-from server import (APPS, BUILD, GANGWAY, TOP, Http, Process, alive, children,
-                    _running, connect, find_program, free_port, tmpdir,
-                    tree, wait_for)
+from server import (APPS, BUILD, GANGWAY, SLOWER, TOP, Http, Process, alive,
+                    children, _running, connect, find_program, free_port,
+                    tmpdir, tree, wait_for)
 
 APACHE = "/usr/sbin/apache2"
 MODULES = "/usr/lib/apache2/modules/mod_%s.so"
 ROOT = "/usr/lib/ruby/vendor_ruby/phusion_passenger/locations.ini"
 PYTHON = "/usr/bin/python3"
 SHIM = os.path.join(TOP, "shim", "passenger", "passenger_wsgi.py")
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 IS_ROOT = os.getuid() == 0
 # The application's user, who owns nothing else here.
 USER = pwd.getpwnam("nobody") if IS_ROOT else pwd.getpwuid(os.getuid())

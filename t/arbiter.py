@@ -21,11 +21,11 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (GANGWAY, GUNICORN, Broken, Http, Process, alive, children,
-                    free_port, processes, request, tmpdir, tree, wait_for)
+from server import (GANGWAY, GUNICORN, SLOWER, Broken, Http, Process, alive,
+                    children, free_port, processes, request, tmpdir, tree,
+                    wait_for)
 from tap import done, guard, is_, note, ok, skip_all
 
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 PATIENCE = 15 * SLOWER
 
 APP = """
@@ -803,7 +803,6 @@ def _(s):
 def _(s):
     s.serve()
     left = s.workers()
-    t0 = time.monotonic()
     s.kill(signal.SIGKILL)
     s.proc.wait(PATIENCE)
     s["workers gone"] = bool(wait_for(lambda: not any(map(alive, left)),

@@ -18,11 +18,10 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (IS_GANGWAY, Broken, Fcgi, Http, Server, pss_kb, tree,
-                    wait_for)
+from server import (IS_GANGWAY, SLOWER, Broken, Fcgi, Http, Server, pss_kb,
+                    tree, wait_for)
 from tap import attempt, done, guard, note, ok
 
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 SECONDS = float(sys.argv[1] if len(sys.argv) > 1
                 else os.environ.get("T_SECONDS", "5"))
 

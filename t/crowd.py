@@ -15,11 +15,9 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (Broken, Fcgi, Server, alive, fcgi_request, nginx_params,
-                    request, tmpdir, wait_for)
+from server import (SLOWER, Broken, Fcgi, Server, alive, fcgi_request,
+                    nginx_params, request, tmpdir, wait_for)
 from tap import attempt, done, guard, is_, note, ok, skip
-
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 
 
 def pid_of(s):

@@ -14,12 +14,11 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (APPS, BUILD, Fcgi, Process, Server, alive,
+from server import (APPS, BUILD, SLOWER, Fcgi, Process, Server, alive,
                     fd_count, find_program, free_port, request, tmpdir,
                     wait_for)
 from tap import attempt, done, guard, is_, note, ok
 
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 CTL = os.path.abspath(os.path.join(BUILD, "gangwayctl"))
 
 

@@ -15,8 +15,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (BUILD, GUNICORN, TOP, Broken, Http, Process, Server,
-                    alive, children, find_program, free_port, tmpdir,
+from server import (BUILD, GUNICORN, SLOWER, TOP, Broken, Http, Process,
+                    Server, alive, children, find_program, free_port, tmpdir,
                     wait_for)
 from tap import attempt, done, guard, is_, note, ok, skip
 
@@ -193,9 +193,6 @@ class Recorded:
             found.setdefault(who, []).append([hook, facts])
         self.seen = len(self.events())
         return found
-
-
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 
 
 # --- the life of a server, in phases

@@ -13,12 +13,10 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (APPS, Broken, Http, IS_GANGWAY, Process, Server, alive,
-                    children, find_program, free_port, request, tmpdir,
+from server import (APPS, SLOWER, Broken, Http, IS_GANGWAY, Process, Server,
+                    alive, children, find_program, free_port, request, tmpdir,
                     wait_for)
 from tap import attempt, done, guard, is_, ok
-
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 
 
 def run(*args, env=None, cwd=None, seconds=20):

@@ -15,12 +15,10 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (GANGWAY, Broken, Fcgi, Http, Server, alive, connect,
-                    cpu_us, fcgi_request, fd_count, nginx_params, request,
-                    tmpdir, tree, wait_for)
+from server import (GANGWAY, SLOWER, Broken, Fcgi, Server, connect, cpu_us,
+                    fd_count, request, tmpdir, tree, wait_for)
 from tap import attempt, done, guard, is_, note, ok, skip
 
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 LARGE = b"b" * (2 << 20)
 
 

@@ -12,11 +12,9 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (APPS, Broken, Process, Server, alive, find_program,
+from server import (APPS, SLOWER, Broken, Process, Server, alive, find_program,
                     free_port, request, tmpdir, wait_for)
 from tap import attempt, done, guard, is_, ok
-
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 
 
 class Load:

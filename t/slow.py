@@ -14,14 +14,13 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (IS_GANGWAY, Broken, Fcgi, Http, Server, connect,
+from server import (IS_GANGWAY, SLOWER, Broken, Fcgi, Http, Server, connect,
                     fcgi_request, nginx_params, pss_kb, request, tree,
                     wait_for)
 from tap import attempt, done, guard, note, ok
 
-# With sanitizers it is so many times slower.
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
-# Twice the 100 ms that the server owes: the machine is shared.
+# Twice the 100 ms that the server owes: the machine is shared, and slower
+# with sanitizers.
 WORST = 0.2 * SLOWER
 
 

@@ -25,8 +25,8 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (Server, alive, children, fd_count, processes, tmpdir,
-                    wait_for)
+from server import (SLOWER, Server, alive, children, fd_count, processes,
+                    tmpdir, wait_for)
 from tap import attempt, done, guard, note, ok
 
 FULL = ("--full" in sys.argv
@@ -34,7 +34,6 @@ FULL = ("--full" in sys.argv
 HUPS, PAIRS, HANDOVERS, ROLLBACKS, REQUESTS = (
     (20, 20, 5, 2, 50000) if FULL else (1, 1, 1, 1, 500))
 KILLS, RECYCLES = (50, 1000) if FULL else (3, 40)
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 CONNECTIONS = 64
 PATIENCE = 30 * SLOWER
 

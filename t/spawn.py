@@ -20,14 +20,13 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from compare import FORM, Talk
-from server import (APPS, IS_GANGWAY, TOP, Broken, Fcgi, Http, Nginx, Process,
-                    _running, alive, children, find_program, free_port, need,
-                    python_has, tmpdir, tree, wait_for)
+from server import (APPS, IS_GANGWAY, SLOWER, TOP, Broken, Fcgi, Http, Nginx,
+                    Process, _running, alive, children, find_program,
+                    free_port, need, python_has, tmpdir, tree, wait_for)
 from tap import attempt, done, guard, is_, note, ok, skip, skip_all
 
 APPS = os.path.abspath(APPS)
 SAMPLE = os.path.join(TOP, "shim", "nginx", "gangway.conf")
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 TERM, INT, KILL, HUP, USR1 = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL,
                               signal.SIGHUP, signal.SIGUSR1)
@@ -405,7 +404,6 @@ def test_several():
             is_(got.count(200), 40, "%d left: 40 of 40 are answered" % left)
         s.signal(TERM)
         ok(s.gone(), "TERM ends what is left")
-
 
 
 # --- syslog

@@ -15,12 +15,11 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from server import (APPS, GANGWAY, Broken, Fcgi, Http, Process, alive,
+from server import (APPS, GANGWAY, SLOWER, Broken, Fcgi, Http, Process, alive,
                     children, fd_count, free_port, need, processes,
                     python_package, request, tmpdir, tree, wait_for)
 from tap import attempt, done, guard, is_, ok, skip
 
-SLOWER = int(os.environ.get("T_SLOWER", "1"))
 PATIENCE = 15 * SLOWER
 
 APP = """
