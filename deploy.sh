@@ -440,7 +440,7 @@ webhosting_main() {
 
 # What automake's test drivers noted: one result for each TAP line.
 totals() {
-	cat "$1"/t/*.trs 2>/dev/null | awk '
+	find "$1/t" -name '*.trs' -exec cat {} + 2>/dev/null | awk '
 	    /^:test-result: (PASS|XFAIL)/ { passed++ }
 	    /^:test-result: (FAIL|XPASS|ERROR)/ { failed++ }
 	    END { printf "%d passed, %d failed\n", passed, failed }'
@@ -449,16 +449,17 @@ totals() {
 # What failed, with what its test said of it: whoever sees only the end of all
 # that a check prints should know.
 failures() {
-	local trs
-	for trs in "$1"/t/*.trs; do
+	local trs name
+	find "$1/t" -name '*.trs' | sort | while IFS= read -r trs; do
 		grep -Eq '^:test-result: (FAIL|XPASS|ERROR)' "$trs" || continue
-		awk -v name="$(basename "$trs" .trs)" '
+		name=${trs#"$1/"}
+		awk -v name="${name%.trs}" '
 		    /^(PASS|FAIL): / { next }	# of the driver
 		    /^ok/ { said = 0 }
 		    /^(not ok|Bail out!)/ && !/# (TODO|SKIP)/ { said = 8 }
-		    said-- > 0 { print "FAILED t/" name ": " $0; some = 1 }
+		    said-- > 0 { print "FAILED " name ": " $0; some = 1 }
 		    { last = $0 }
-		    END { if (!some) print "FAILED t/" name ", last: " last }
+		    END { if (!some) print "FAILED " name ", last: " last }
 		    ' "${trs%.trs}.log"
 	done
 }
@@ -478,9 +479,9 @@ check_main() {
 	install_packages "${build_packages[@]}" "${test_packages[@]}"
 	dir=$(build_dir "$kind")
 	(build "$dir" all "${flags[@]}") || die "the build failed"
-	rm -f "$dir"/t/*.trs		# of tests that are no more
-	# With sanitizers all limits of time are wider: two tests at once.
-	make -C "$dir" ${kind:+-j2} check || status=1
+	# Those of tests that are no more would be counted, too.
+	find "$dir/t" -name '*.trs' -exec rm -f {} +
+	make -C "$dir" check || status=1
 	[ "$status" -eq 0 ] || failures "$dir"
 	totals "$dir"
 	return "$status"

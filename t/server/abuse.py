@@ -1,0 +1,685 @@
+#!/usr/bin/python3
+"""Clients that send garbage, clients that leave, processes that die.
+
+Whatever comes, no worker dies of it, no descriptor and no memory stays
+behind, every begun body is closed, and others are answered meanwhile. With
+T_SECONDS above 30 (`make soak`) the numbers are the full ones: 10,000
+connections of garbage, 1000 clients that leave of each kind, and a soak of
+so many seconds.
+"""
+import os
+import random
+import signal
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
+
+from process import alive, fd_count, tmpdir
+from server import SLOWER, TOP, Server
+from tap import attempt, done, guard, is_, note, ok
+from wait import wait_for
+from wire import (GET_VALUES, Broken, Fcgi, Http, chunked, connect,
+                  fcgi_request, nginx_params, pairs, record, request)
+
+SECONDS = float(os.environ.get("T_SECONDS", "0"))
+LONG = SECONDS > 30
+SEED = int(os.environ.get("T_SEED", "0")) or random.randrange(1 << 30)
+MB = 1024
+
+
+def rss_kb(pid):
+    """Anonymous memory that the process holds."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f
+                    if line.startswith("RssAnon"))
+
+
+def serve(*args, file_size=1 << 20, **more):
+    path = os.path.join(tmpdir(), "file")
+    with open(path, "wb") as f:
+        f.truncate(file_size)
+    more.setdefault("binds", ("http", "fcgi"))
+    return Server("rude:application", "--max-requests", "0", *args,
+                  env={"T_FILE": path}, **more)
+
+
+class Beside:
+    """A polite client that asks all the time; not one may fail."""
+
+    def __init__(self, s):
+        self.s, self.count, self.worst, self.failed = s, 0, 0.0, []
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            t0 = time.monotonic()
+            try:
+                with self.s.http(timeout=10) as c:
+                    if c.get("/ok").status != 200:
+                        self.failed.append("status")
+            except (OSError, Broken) as e:
+                self.failed.append(repr(e))
+            self.worst = max(self.worst, time.monotonic() - t0)
+            self.count += 1
+            self.stop.wait(0.005)
+
+    def end(self, name):
+        self.stop.set()
+        self.thread.join(15)
+        note("%s: %d polite requests, worst %.0f ms"
+             % (name, self.count, self.worst * 1000))
+        ok(not self.failed and self.count > 0,
+           name + ": others are answered meanwhile", self.failed[:5])
+
+
+class Watched:
+    """A server that has to be afterwards what it was before."""
+
+    def __init__(self, s, name):
+        self.s, self.name = s, name
+        self.pids = s.workers()
+        wait_for(self.booted, 10 * SLOWER)
+        self.warm()
+        self.fds = [fd_count(p) for p in self.pids]
+        self.rss = [rss_kb(p) for p in self.pids]
+        self.tracebacks = s.log().count("Traceback")
+        self.beside = Beside(s)
+
+    def booted(self):
+        """Have all of them what the first to answer has?"""
+        fds = [fd_count(p) for p in self.pids]
+        return min(fds) > max(fds) - 4
+
+    def warm(self):
+        """What is taken once for good is taken before the measure."""
+        for _ in range(30):
+            with self.s.http() as c:
+                c.get("/stream")
+                c.post("/body", b"x" * 300000)
+                c.get("/file")
+
+    def end(self):
+        name, s = self.name, self.s
+        self.beside.end(name)
+        if not is_(s.workers(), self.pids, name + ": no worker died"):
+            log = s.log()
+            at = log.find("==ERROR")        # a sanitizer's report
+            note(log[at:at + 6000] if at >= 0 else log[-3000:])
+            return
+
+        def same():
+            return all(fd_count(p) <= n + 2
+                       for p, n in zip(self.pids, self.fds))
+        wait_for(same, 10)
+        note("%s: descriptors %s, then %s; %s KB, then %s" % (
+            name, self.fds, [fd_count(p) for p in self.pids], self.rss,
+            [rss_kb(p) for p in self.pids]))
+        ok(same(), name + ": descriptors come back")
+        ok(SLOWER > 1 or wait_for(lambda: all(
+            rss_kb(p) - n < 8 * MB for p, n in zip(self.pids, self.rss)), 5),
+            name + ": memory comes back", [rss_kb(p) for p in self.pids])
+        n = s.log().count("Traceback") - self.tracebacks
+        ok(n < 20, name + ": fewer than 20 tracebacks", n)
+
+
+def closed_all(s):
+    """Was every body that was begun closed once? By its own word."""
+    def same():
+        with s.http() as c:
+            begun, closed, _ = c.get("/counts").json()
+        return begun == closed
+    return wait_for(same, 10 * SLOWER)
+
+
+def in_threads(n, fn, items):
+    """Call fn(item) for all of them, n at once."""
+    items, lock = iter(items), threading.Lock()
+
+    def run():
+        while True:
+            with lock:
+                item = next(items, None)
+            if item is None:
+                return
+            fn(item)
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+# --- garbage
+
+def corpus(name):
+    folder = os.path.join(TOP, "t", "corpus", name)
+    for entry in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, entry), "rb") as f:
+            yield f.read()
+
+
+def tls_hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    obj = ssl.create_default_context().wrap_bio(
+        incoming, outgoing, server_hostname="localhost")
+    try:
+        obj.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+def mutate(rng, data):
+    data = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 3, 8))):
+        at, what = rng.randrange(len(data) + 1), rng.randrange(7)
+        if what == 0 and at < len(data):
+            data[at] ^= 1 << rng.randrange(8)
+        elif what == 1 and at < len(data):
+            data[at] = rng.choice(b"\0\r\n :;,\t\xff0")
+        elif what == 2:
+            data[at:at] = rng.randbytes(rng.randrange(1, 20))
+        elif what == 3:
+            del data[at:at + rng.randrange(1, 20)]
+        elif what == 4:
+            data[at:at] = data[at:at + rng.randrange(1, 200)]
+        elif what == 5:
+            data[at:at] = b"A" * rng.choice((100, 5000, 70000))
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+class Garbage:
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.heads = [
+            request("/ok"), request("/body", "", "POST", b"x" * 3000),
+            request("/body", "Transfer-Encoding: chunked\r\n", "PUT")
+            .replace(b"Content-Length: 0\r\n", b"") + chunked(b"abc" * 100),
+            request("/body", "Expect: 100-continue\r\n", "POST", b"y" * 99),
+            request("/ok") * 5, request("/stream/2", "", "HEAD"),
+            request("/ok", "X-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\n"),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + request("/ok"),
+            b"GET http://a/b HTTP/1.1\r\nHost: b\r\n\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", b"GET /\r\n",
+            *corpus("http")]
+        body = b"z" * 5000
+        post = nginx_params("/body", "POST", body)
+        self.streams = [
+            fcgi_request(nginx_params("/ok")),
+            fcgi_request(post, body, 7, False, padding=3, step=100),
+            fcgi_request(post, body, 1, long=True) * 3,
+            fcgi_request(nginx_params("/stream/9"), b"", 2)
+            + record(2, 2) + fcgi_request(nginx_params("/ok"), b"", 3),
+            record(9, 0, b"\x0f\0FCGI_MPXS_CONNS\x0e\0FCGI_MAX_CONNS"),
+            record(77, 0, b"?"), record(1, 1, b"\0\2\0\0\0\0\0\0"),
+            *corpus("fastcgi")]
+        self.hello = tls_hello()
+
+    def one(self):
+        """(to which protocol, bytes)"""
+        rng, what = self.rng, self.rng.randrange(10)
+        if what == 0:
+            data = rng.randbytes(rng.choice((1, 7, 100, 5000, 100000)))
+        elif what == 1:
+            data = self.hello if rng.randrange(2) else mutate(rng, self.hello)
+        elif what < 4:
+            data = rng.choice(self.heads)
+            data = data[:rng.randrange(len(data) + 1)]
+        elif what < 7:
+            data = mutate(rng, rng.choice(self.heads))
+        else:
+            return rng.randrange(10) > 0, mutate(rng,
+                                                 rng.choice(self.streams))
+        return rng.randrange(5) == 0, data
+
+
+def reset(sock):
+    """Close with RST instead of FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def throw(s, left, end, fcgi, data):
+    """Send it, and part in one of four ways."""
+    try:
+        sock = connect(s.addresses[fcgi], 5)
+    except OSError as e:
+        left.append(repr(e))
+        return
+    try:
+        sock.settimeout(2)
+        sock.sendall(data)
+        if end == 0:
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
+        elif end == 1:
+            sock.settimeout(0.02)
+            sock.recv(100)
+    except OSError:
+        pass
+    if end == 2:
+        reset(sock)
+    else:
+        sock.close()
+
+
+def test_garbage(klass):
+    n = 10000 if LONG else 1500
+    name, refused = klass + ", %d of garbage" % n, []
+    made = Garbage(SEED)
+    with serve("-k", klass, "-w", "2", "--threads", "2") as s:
+        wait_for(lambda: len(s.workers()) == 2)
+        w = Watched(s, name)
+        in_threads(8, lambda g: throw(s, refused, *g),
+                   ((i % 4, *made.one()) for i in range(n)))
+        ok(not refused, name + ": none finds the door shut", refused[:3])
+        ok(closed_all(s), name + ": every body is closed")
+        w.end()
+        is_(s.stop(), 0, name + ": and it stops in order")
+
+
+# --- clients that leave
+
+POST = b"p" * 20000
+
+# name, HTTP bytes, FastCGI bytes, wait for that much of the answer
+STAGES = [
+    ("before the head", b"", b"", 0),
+    ("in the head", request("/ok")[:20],
+     fcgi_request(nginx_params("/ok"))[:60], 0),
+    ("in the body", request("/body", "", "POST", POST)[:9000],
+     fcgi_request(nginx_params("/body", "POST", POST), POST)[:9000], 0),
+    ("in a body of a file", request("/body", "", "POST", POST * 40)[:600000],
+     fcgi_request(nginx_params("/body", "POST", POST * 40),
+                  POST * 40)[:600000], 0),
+    ("in a chunk", request("/body", "Transfer-Encoding: chunked\r\n")
+     + chunked(POST)[:5000], None, 0),
+    ("after the body", request("/body", "", "POST", POST),
+     fcgi_request(nginx_params("/body", "POST", POST), POST), 0),
+    ("while it sleeps", request("/sleep/5"),
+     fcgi_request(nginx_params("/sleep/5")), 0),
+    ("before a stream", request("/stream"),
+     fcgi_request(nginx_params("/stream")), 0),
+    ("within a stream", request("/stream"),
+     fcgi_request(nginx_params("/stream")), 1),
+    ("before a file", request("/file"),
+     fcgi_request(nginx_params("/file")), 0),
+    ("within a file", request("/file"),
+     fcgi_request(nginx_params("/file")), 30000),
+    ("within the second of three", request("/ok") + request("/stream")
+     + request("/ok"),
+     b"".join(fcgi_request(nginx_params(p), b"", i) for i, p in
+              enumerate(("/ok", "/stream", "/ok"), 1)), 1000),
+]
+
+
+def depart(address, data, some, end):
+    try:
+        sock = connect(address, 5)
+    except OSError:
+        return
+    try:
+        if data:
+            sock.sendall(data)
+        while some > 0 and (got := sock.recv(some)):
+            some -= len(got)
+        if end == "half":
+            sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+    if end == "reset":
+        reset(sock)
+    else:
+        sock.close()
+
+
+def test_leave(klass):
+    n = 1000 if LONG else 40 // SLOWER
+    with serve("-k", klass, "-w", "1", "--threads", "3") as s:
+        for i, protocol in enumerate(("HTTP", "FastCGI")):
+            w = Watched(s, "%s, clients that leave, %s" % (klass, protocol))
+            for name, *data, some in STAGES:
+                if data[i] is None:
+                    continue
+                for end in ("close", "reset", "half"):
+                    in_threads(6, lambda _: depart(
+                        s.addresses[i], data[i], some, end), range(n))
+                    if s.workers() != w.pids:
+                        ok(False, "%s: %s, %s" % (w.name, name, end))
+                        break
+            ok(closed_all(s), w.name + ": every body is closed")
+            w.end()
+        is_(s.stop(), 0, klass + ", clients that leave: it stops in order")
+
+
+# --- processes that die
+
+def test_kill(klass):
+    """Workers killed under load: replaced in a second, and named."""
+    rng, times = random.Random(SEED), 20 if LONG else 4
+    with serve("-k", klass, "-w", "2", "--threads", "2") as s:
+        wait_for(lambda: len(s.workers()) == 2)
+        stop = threading.Event()
+
+        def client():
+            while not stop.is_set():
+                try:
+                    with s.http() as c:     # anew: to all workers alike
+                        c.get("/sleep/100", "Connection: close\r\n")
+                except (OSError, Broken):
+                    pass
+        threads = [threading.Thread(target=client, daemon=True)
+                   for _ in range(8)]
+        for t in threads:
+            t.start()
+        worst, named = 0.0, 0
+        for _ in range(times):
+            before = s.workers()
+            victim = rng.choice(before)
+            time.sleep(rng.random() * 0.2 + 1.05)   # not an early death
+            ready = s.log().count("Booting worker")
+            t0 = time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            good = wait_for(lambda: s.log().count("Booting worker") > ready
+                            and victim not in s.workers()
+                            and len(s.workers()) == 2, 5)
+            worst = max(worst, time.monotonic() - t0 if good else 99)
+            line = "(pid:%d) was sent SIGKILL" % victim
+            wait_for(lambda: line in s.log(), 3)
+            ran = "(pid:%d) was running: GET /sleep/100" % victim
+            named += (wait_for(lambda: ran in s.log(), 1)
+                      and s.log().count(line) == 1)
+        stop.set()
+        for t in threads:
+            t.join(15)
+        note("%s: %d killed, replaced within %.0f ms, %d named"
+             % (klass, times, worst * 1000, named))
+        ok(worst < 1 * SLOWER, klass + ": a killed worker is replaced within "
+           "a second", "%.2f s" % worst)
+        ok(named >= times - 1, klass + ": with one line for its death and "
+           "what it ran", "%d of %d" % (named, times))
+        left = s.workers()
+        t0 = time.monotonic()
+        s.send_signal(signal.SIGKILL)
+        s.wait()
+        ok(wait_for(lambda: not any(map(alive, left)), 5)
+           and time.monotonic() - t0 < 1 * SLOWER, klass + ": the manager "
+           "is killed: no worker after a second",
+           "%.2f s" % (time.monotonic() - t0))
+
+
+def test_deaths(klass):
+    options = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"
+    with Server("rude:application", "-k", klass, "-w", "1", "--threads", "3",
+                env={"ASAN_OPTIONS": options}) as s:
+        def pid():
+            with s.http() as c:
+                return c.get("/counts").json()[2]
+        for way in ("exit/0", "exit/1", "exit/3", "exit/4", "exit/255",
+                    "segv", "abort", "kill", "kill/15", "kill/2"):
+            before = pid()
+            try:
+                with s.http(timeout=8) as c:
+                    c.get("/" + way)
+            except (OSError, Broken):
+                pass
+
+            def replaced():
+                try:
+                    return pid() != before
+                except (OSError, Broken):
+                    return False
+            ok(wait_for(replaced, 12 * SLOWER) and s.popen.poll() is None,
+               "%s: %s is one worker's end" % (klass, way), s.log()[-1500:])
+        before = pid()
+        with s.http() as c:
+            is_(c.get("/sys-exit/3").status, 500, klass + ": sys.exit: 500")
+        with s.http() as c:
+            c.get("/spin")
+            t0 = time.monotonic()
+            for _ in range(20):
+                c.get("/ok")
+            took = time.monotonic() - t0
+        ok(took < 2 * SLOWER, klass + ": beside a thread that spins others "
+           "are answered", "%.2f s" % took)
+        ok(pid() == before, klass + ": the worker is still there")
+
+
+def test_fork(klass):
+    """A child that comes back into the server ends; it answers nobody."""
+    with serve("-k", klass, "-w", "1", "--threads", "3") as s:
+        worker, = s.workers()
+        bad = []
+        for i in range(20):
+            with s.http() as c:
+                r = c.get("/fork")
+                if (r.status != 200 or not r.body.isdigit() or not wait_for(
+                        lambda: not alive(int(r.body)), 5 * SLOWER)):
+                    bad.append(r)
+        ok(not bad, klass + ": the parent answers, its child ends",
+           (bad[:3], s.log()[-800:]))
+        with s.http() as c:
+            for way in ("/fork-stream", "/fork-raise", "/fork-stream"):
+                r = c.get(way)
+                ok(r.status == 200 and b"0" not in r.body[:1] and
+                   c.get("/ok").body == b"ok",
+                   "%s: %s: one answer" % (klass, way), r)
+        with Fcgi(s.addresses[1]) as c:
+            r = c.request("/fork-stream")
+            ok(r and r.body == b"111" and c.request("/ok").body == b"ok",
+               klass + ": the same over FastCGI", r)
+        is_(s.workers(), [worker], klass + ": the worker goes on")
+        is_(s.stop(), 0, klass + ": and stops in order")
+
+
+# --- clients in a hurry
+
+def test_pipelined(klass):
+    """Who sends twenty requests at once waits for no clock of ours."""
+    with serve("-k", klass, "-w", "1", "--threads", "1") as s:
+        for path in ("/ok", "/sleep/2"):
+            def once():
+                with s.http() as c:
+                    t0 = time.monotonic()
+                    c.send(request(path, "", "POST", b"x") * 20)
+                    good = all(c.read().status == 200 for _ in range(20))
+                    return good, time.monotonic() - t0
+            rounds = [once() for _ in range(4)]
+            # A clock of ours would make one slow again.
+            rounds = [r if r[1] < 0.5 * SLOWER else once() for r in rounds]
+            good, worst = all(g for g, _ in rounds), max(
+                t for _, t in rounds)
+            ok(good and worst < 0.5 * SLOWER, "%s: twenty pipelined %s at "
+               "once" % (klass, path), "%.2f s" % worst)
+
+
+# --- behind a stuck caller
+
+def test_behind(klass):
+    """Bodies of any size that wait behind a stuck caller are served by its
+    successor, and what was pipelined after them."""
+    sizes = (0, 100, 20000, 40000, 200000, 300000, 3000000)
+    threads = 1 if klass == "sync" else 2
+    with serve("-k", klass, "-w", "1", "--threads", threads, "--timeout",
+               "60", "--request-timeout", "2", "--graceful-timeout", "10",
+               binds=("http", "fcgi", "unix")) as s:
+        first, = s.workers()
+        http = [Http(s.addresses[i % 2 * 2], timeout=20) for i in range(14)]
+        fcgi = [Fcgi(s.addresses[1], 20) for _ in sizes]
+        stuck = [s.http(timeout=20) for _ in range(threads)]
+        for c in http:
+            c.get("/ok")
+        for c in stuck:
+            c.send(request("/sleep/50000"))
+        time.sleep(0.3)
+        for n, c in zip(sizes * 2, http):
+            c.send(request("/body", "", "POST", b"b" * n)
+                   + request("/body", "", "POST", b"next"))
+        for n, c in zip(sizes, fcgi):
+            body = b"b" * n
+            c.send(fcgi_request(nginx_params("/body", "POST", b"x"), b"x", 4)
+                   + fcgi_request(nginx_params("/body", "POST", body), body,
+                                  5)
+                   + fcgi_request(nginx_params("/counts"), b"", 6))
+        is_([c.read().status for c in stuck], [504] * threads,
+            klass + ": the stuck ones get 504")
+        got = []
+        for c in http:
+            try:
+                got.append(tuple(c.read().body for _ in range(2)))
+            except (OSError, Broken) as e:
+                got.append(e)
+        is_(got, [(b"%d" % n, b"4") for n in sizes * 2],
+            klass + ": bodies behind them are answered elsewhere")
+        got = []
+        for c in fcgi:
+            for i in (4, 5, 6):
+                r = c.reply(i)
+                got.append(r and r.response() and (
+                    r.response().body if i < 6 else
+                    r.response().json()[2] != first))
+        is_(got, [x for n in sizes for x in (b"1", b"%d" % n, True)],
+            klass + ": over FastCGI too")
+        ok(wait_for(lambda: not alive(first), 10), klass + ": and the stuck "
+           "worker is gone", s.log()[-2000:])
+        for c in http + fcgi + stuck:
+            c.close()
+
+
+def test_reset(klass):
+    """Requests of clients that are known to be gone are not called."""
+    with serve("-k", klass, "-w", "1", "--threads", "1",
+               "--worker-connections", "500") as s:
+        socks = [connect(s.address) for _ in range(200)]
+        for sock in socks:
+            sock.sendall(request("/sleep/100"))
+        for sock in socks:
+            reset(sock)
+        t0 = time.monotonic()
+        with s.http(timeout=30) as c:
+            good = c.get("/ok").status == 200
+        took = time.monotonic() - t0
+        ok(good and took < 3 * SLOWER, klass + ": behind 200 that were reset "
+           "nobody waits", "%.1f s" % took)
+        ok("The client left before its turn: GET /sleep/100" in s.log(),
+           klass + ": and the log says who left")
+
+
+def send_all(sock, data, seconds):
+    """As much of it as is taken; how much, once nothing was for a while."""
+    sent = 0
+    sock.settimeout(seconds)
+    while sent < len(data):
+        try:
+            sent += sock.send(data[sent:sent + (1 << 20)])
+        except OSError:
+            break
+    return sent
+
+
+def test_growth(klass):
+    """What a client asks for and does not take is not made for it."""
+    n, kb = 40, 1024
+    with serve("-k", klass, "-w", "1") as s:
+        pid, = s.workers()
+        with s.http(timeout=20) as c:
+            c.get("/large/%d" % kb)
+            before = rss_kb(pid)
+
+            def grown():
+                return SLOWER == 1 and rss_kb(pid) > before + 16 * MB
+            for _ in range(n):
+                c.send(request("/large/%d" % kb))
+                wait_for(grown, 0.02)
+            ok(not grown(), klass + ": %d answers of %d KB that are not read"
+               % (n, kb), "%d KB, then %d" % (before, rss_kb(pid)))
+            is_([len(c.read().body) for _ in range(n)], [kb << 10] * n,
+                klass + ": are all there when they are")
+        ask = record(GET_VALUES, 0, pairs([("FCGI_MAX_CONNS", ""),
+                                           ("FCGI_MPXS_CONNS", "")]))
+        data = ask * (24 * (MB << 10) // len(ask))
+        with Fcgi(s.addresses[1], timeout=20) as c:
+            reply = len(c.send(ask).sock.recv(4096))
+            sent = send_all(c.sock, data, 0.3)
+            n = sent // len(ask)
+            ok(not grown(), klass + ": nor the replies to %d records" % n,
+               "%d KB, then %d" % (before, rss_kb(pid)))
+            c.sock.settimeout(20)
+            left = n * reply
+            while left > 0 and (got := c.sock.recv(min(left, 1 << 20))):
+                left -= len(got)
+            is_(left, 0, klass + ": all of them come when they are read")
+            c.send(data[sent:sent + -sent % len(ask)] +
+                   fcgi_request(nginx_params("/ok")))
+            is_(c.reply().response().status, 200, klass + ": and a request")
+
+
+# --- for a long time
+
+def test_soak(klass):
+    seconds = SECONDS if LONG else 4
+    data = b"x" * 300000
+    with serve("-k", klass, "-w", "1", "--threads", "3") as s:
+        pid, = s.workers()
+        end, counts = time.monotonic() + seconds, [0] * 6
+
+        def client(i):
+            n = 0
+            while time.monotonic() < end:
+                with s.http() as h, Fcgi(s.addresses[1]) as f:
+                    for _ in range(30):
+                        h.get("/ok?%d" % n)
+                        f.request("/ok")
+                        h.post("/body", data[:n % 3000])
+                        f.request("/stream/2")
+                        h.get("/stream/2")
+                        n += 5
+                    h.get("/file")
+                    h.post("/body", data)
+                    n += 2
+                    counts[i] = n
+        threads = [threading.Thread(target=client, args=(i,), daemon=True)
+                   for i in range(len(counts))]
+        for t in threads:
+            t.start()
+        wait_for(lambda: time.monotonic() > end - seconds / 2, seconds, 0.1)
+        half, kb = sum(counts), rss_kb(pid)
+        for t in threads:
+            t.join()
+        n, grown = sum(counts) - half, (rss_kb(pid) - kb) * 1024
+        note("%s: %d requests, the last %d grew it by %d bytes (%.1f each)"
+             % (klass, half + n, n, grown, grown / max(n, 1)))
+        # The allocator's own noise is some pages, however few there are.
+        ok(SLOWER > 1 or grown < 64 * n + (0 if LONG else 1 << 20),
+           klass + ": less than 64 bytes a request of growth")
+        is_(s.workers(), [pid], klass + ": by one worker")
+
+
+def main():
+    guard(int(os.environ.get("T_GUARD", 0)) or int(150 + 40 * SECONDS))
+    note("T_SEED=%d" % SEED)
+    only = sys.argv[1:]
+    for test in (test_garbage, test_leave, test_kill, test_deaths, test_fork,
+                 test_pipelined, test_behind, test_reset,
+                 test_growth, test_soak):
+        for klass in ("sync", "gthread"):
+            if not only or test.__name__[5:] in only:
+                attempt(test, klass)
+    done()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+# Programs in C, each over one part of the tree; and the rules of the house.
+C_TESTS += t/unit/access.t t/unit/body.t t/unit/buffer.t t/unit/cgi.t \
+	t/unit/cgi_head.t t/unit/flags.t t/unit/handshake.t t/unit/host.t \
+	t/unit/hosting.t t/unit/http_head.t t/unit/inifile.t \
+	t/unit/listener.t t/unit/load.t t/unit/log.t t/unit/manager.t \
+	t/unit/native.t t/unit/passenger_head.t t/unit/pidfile.t \
+	t/unit/queue.t t/unit/record.t t/unit/request.t t/unit/resources.t \
+	t/unit/response.t t/unit/settings.t t/unit/trust.t
+if PYTHON
+C_TESTS += t/unit/wsgi.t
+endif
+SH_TESTS += t/unit/layers.sh t/unit/man.sh t/unit/style.sh
+
+t_unit_listener_t_SOURCES = %D%/listener.c
+t_unit_listener_t_LDADD   = $(TAP) fcgi/libbase.la
+t_unit_pidfile_t_SOURCES  = %D%/pidfile.c
+t_unit_pidfile_t_LDADD    = $(TAP) fcgi/libbase.la
+t_unit_host_t_SOURCES     = %D%/host.c
+t_unit_host_t_LDADD       = $(TAP) fcgi/libbase.la
+t_unit_manager_t_SOURCES  = %D%/manager.c
+t_unit_manager_t_LDADD    = $(TAP) fcgi/libserver.la
+t_unit_cgi_t_SOURCES      = %D%/cgi.c
+t_unit_cgi_t_LDADD        = $(TAP) fcgi/libserver.la
+
+# --- settings
+t_unit_settings_t_SOURCES = %D%/settings.c
+t_unit_settings_t_LDADD   = $(TAP) conf/libconf.la
+t_unit_flags_t_SOURCES    = %D%/flags.c
+t_unit_flags_t_LDADD      = $(TAP) conf/libconf.la
+t_unit_load_t_SOURCES     = %D%/load.c
+t_unit_load_t_LDADD       = $(TAP) conf/libconf.la
+t_unit_hosting_t_SOURCES  = %D%/hosting.c
+t_unit_hosting_t_LDADD    = $(TAP) conf/libconf.la
+t_unit_inifile_t_SOURCES  = %D%/inifile.c
+t_unit_inifile_t_LDADD    = $(TAP) conf/libconf.la
+t_unit_resources_t_SOURCES = %D%/resources.c
+t_unit_resources_t_LDADD  = $(TAP) conf/libconf.la
+
+# --- the wire
+t_unit_record_t_SOURCES    = %D%/record.c
+t_unit_record_t_LDADD      = $(TAP) fcgi/libwire.la
+t_unit_http_head_t_SOURCES = %D%/http_head.c
+t_unit_http_head_t_LDADD   = $(TAP) fcgi/libwire.la
+
+# --- requests and responses
+REQUEST_LIBS = fcgi/librequest.la fcgi/libbase.la fcgi/libwire.la
+t_unit_body_t_SOURCES     = %D%/body.c
+t_unit_body_t_LDADD       = $(TAP) $(REQUEST_LIBS)
+t_unit_buffer_t_SOURCES   = %D%/buffer.c
+t_unit_buffer_t_LDADD     = $(TAP) $(REQUEST_LIBS)
+t_unit_queue_t_SOURCES    = %D%/queue.c
+t_unit_queue_t_LDADD      = $(TAP) $(REQUEST_LIBS)
+t_unit_request_t_SOURCES  = %D%/request.c
+t_unit_request_t_LDADD    = $(TAP) $(REQUEST_LIBS)
+t_unit_response_t_SOURCES = %D%/response.c
+t_unit_response_t_LDADD   = $(TAP) $(REQUEST_LIBS)
+
+# --- what the server stands on
+t_unit_log_t_SOURCES      = %D%/log.c
+t_unit_log_t_LDADD        = $(TAP) fcgi/libbase.la
+t_unit_access_t_SOURCES   = %D%/access.c
+t_unit_access_t_LDADD     = $(TAP) fcgi/libbase.la
+t_unit_trust_t_SOURCES    = %D%/trust.c
+t_unit_trust_t_LDADD      = $(TAP) fcgi/libbase.la
+
+t_unit_passenger_head_t_SOURCES = %D%/passenger_head.c
+t_unit_passenger_head_t_LDADD   = $(TAP) $(REQUEST_LIBS)
+
+# --- the host above
+t_unit_handshake_t_SOURCES  = %D%/handshake.c
+t_unit_handshake_t_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+t_unit_handshake_t_LDADD    = $(TAP) shim/libpassenger.la
+
+# --- applications; the tests load their modules from t/apps/.libs
+t_unit_cgi_head_t_SOURCES = %D%/cgi_head.c
+t_unit_cgi_head_t_LDADD   = $(TAP) shim/libcgihead.la
+t_unit_native_t_SOURCES   = %D%/native.c
+t_unit_native_t_LDADD     = $(TAP) shim/libnative.la
+check_LTLIBRARIES += t/apps/native_test.la
+t_apps_native_test_la_SOURCES = t/apps/native_test.c
+t_apps_native_test_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_apps_native_test_la_LIBADD  = $(FCGI_LIBS)
+check_LTLIBRARIES += t/apps/faults.la
+t_apps_faults_la_SOURCES = t/apps/faults.c
+t_apps_faults_la_LDFLAGS = $(AM_LDFLAGS) -module -shared \
+	-avoid-version -rpath /nowhere
+t_apps_faults_la_LIBADD  = -ldl
+t_unit_wsgi_t_SOURCES = %D%/wsgi.c %D%/shim_server.c %D%/shim_server.h
+t_unit_wsgi_t_LDADD   = $(TAP)
+
