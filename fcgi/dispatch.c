@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fcgi/acceptor.h"
 #include "fcgi/child.h"
+#include "fcgi/clock.h"
 #include "fcgi/connection.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/engine.h"
@@ -43,15 +43,6 @@ struct thread {
 };
 
 static struct dispatch *current;	/* this process's only one */
-
-static uint64_t
-now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	(void)clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* --- small steps, m held */
 
@@ -95,7 +86,7 @@ static bool
 slow(const struct dispatch *d)
 {
 	return d->waited_ns > SLOW_NS ||
-	    (d->slow_until_ns != 0 && now_ns(CLOCK_MONOTONIC) <
+	    (d->slow_until_ns != 0 && clock_ns() <
 	    d->slow_until_ns);
 }
 
@@ -231,7 +222,7 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	sample = give_way;
 	atomic_store_explicit(&rq->state, REQUEST_RUNNING,
 	    memory_order_release);
-	began = t->now_ns != 0 ? t->now_ns : now_ns(CLOCK_MONOTONIC);
+	began = t->now_ns != 0 ? t->now_ns : clock_ns();
 	rq->began_ns = began;
 	atomic_store_explicit(&rq->progress_ms, began / 1000000,
 	    memory_order_relaxed);
@@ -240,13 +231,13 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	if (t->me < PLACE_NOW)
 		say_running(t, rq);
 	if (sample)
-		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		cpu = clock_thread_ns();
 	call(t, rq, give_way);
 	if (sample)
-		cpu = now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+		cpu = clock_thread_ns() - cpu;
 	if (t->me < PLACE_NOW)
 		d->c.place->now[t->me][0] = '\0';
-	ended = now_ns(CLOCK_MONOTONIC);
+	ended = clock_ns();
 	pthread_mutex_lock(&d->m);
 	d->running--;
 	if (rq->late)
@@ -493,7 +484,7 @@ monitor_main(void *arg)
 		pthread_mutex_lock(&d->m);
 		if (d->inlining && d->seq == last) {
 			d->inlining = false;
-			d->slow_until_ns = now_ns(CLOCK_MONOTONIC) +
+			d->slow_until_ns = clock_ns() +
 			    SLOW_FOR_NS;
 			calm = 0;
 			wake_leader(d);

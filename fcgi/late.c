@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "fcgi/clock.h"
 #include "fcgi/connection.h"
 #include "fcgi/connections.h"
 #include "fcgi/late.h"
@@ -42,7 +43,7 @@ late_all(const struct dispatch *d)
 void
 late_check(struct dispatch *d)
 {
-	uint64_t now = now_ms(), since;
+	uint64_t now = clock_ms(), since;
 	struct request *rq;
 	unsigned int i;
 	bool abandoned;

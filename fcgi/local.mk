@@ -18,6 +18,7 @@ fcgi_libbase_la_SOURCES = \
 	%D%/access.c %D%/access.h \
 	%D%/access_line.c %D%/access_format.h \
 	%D%/address.c %D%/address.h \
+	%D%/clock.c %D%/clock.h \
 	%D%/cwd.c %D%/cwd.h \
 	%D%/host.c %D%/host.h \
 	%D%/inherit.c %D%/inherit.h \

@@ -15,6 +15,7 @@
 #include "conf/hosting.h"
 #include "conf/settings.h"
 #include "fcgi/app.h"
+#include "fcgi/clock.h"
 #include "fcgi/ctl.h"
 #include "fcgi/ctl_place.h"
 #include "fcgi/cwd.h"
@@ -277,7 +278,7 @@ stop_begin(struct manager *m, enum stop how, int sig)
 
 	if (m->stop != STOP_NOT && how == STOP_GRACEFUL)
 		return;
-	limit = now_ms() + (m->stop == STOP_NOT ? c->grace_ms : QUICK_MS);
+	limit = clock_ms() + (m->stop == STOP_NOT ? c->grace_ms : QUICK_MS);
 	if (m->stop == STOP_NOT) {
 		stop_tell(m);
 		reload_abandon(&m->reload, "the server stops");
@@ -510,8 +511,8 @@ wait_for_news(struct manager *m)
 	char buf[512];
 	int ms, i;
 
-	ms = sooner(crew_pause(&m->crew), notify_watchdog(now_ms()));
-	ms = sooner(ms, ctl_watch(&m->ctl, pfd + 2, now_ms()));
+	ms = sooner(crew_pause(&m->crew), notify_watchdog(clock_ms()));
+	ms = sooner(ms, ctl_watch(&m->ctl, pfd + 2, clock_ms()));
 	if (m->upgrade.parent != 0)
 		ms = sooner(ms, PARENT_MS);
 	if (ms >= 0) {
@@ -553,7 +554,7 @@ loop(struct manager *m)
 	for (;;) {
 		signals_serve(handle, m);
 		reap(m);
-		ctl_turn(&m->ctl, now_ms());
+		ctl_turn(&m->ctl, clock_ms());
 		parent = m->upgrade.parent;
 		if (upgrade_promoted(&m->upgrade))
 			promote(m, parent);
@@ -578,7 +579,7 @@ manager_start(struct manager *m, struct manager_config *config)
 	size_t places, wanted;
 
 	m->config = config;
-	m->started = now_ms();
+	m->started = clock_ms();
 	m->ctl = (struct ctl){ .status = status, .obey = obey, .arg = m };
 	m->crew.ctl = &m->ctl;
 	m->leash = config->leash;

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "fcgi/clock.h"
 #include "fcgi/notify.h"
 
 static struct sockaddr_un to;
@@ -89,12 +89,8 @@ notify_send(const char *fmt, ...)
 void
 notify_reloading(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading",
-	    (unsigned long long)t.tv_sec * 1000000 +
-	    (unsigned long long)t.tv_nsec / 1000);
+	    (unsigned long long)(clock_ns() / 1000));
 }
 
 int

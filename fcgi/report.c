@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "conf/settings.h"
+#include "fcgi/clock.h"
 #include "fcgi/crew.h"
 #include "fcgi/generation.h"
 #include "fcgi/listeners.h"
@@ -102,7 +103,7 @@ json_t *
 report_status(const struct crew *c, const char *state, uint64_t started_ms)
 {
 	const struct settings *s = c->current->settings;
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 	bool sync = strcmp(settings_string(s, SET_worker_class), "sync") == 0;
 
 	return json_pack("{s:b, s:s, s:i, s:s, s:o, s:o, s:s, s:i, s:I, s:i, "

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fcgi/scoreboard.h"
@@ -95,13 +94,4 @@ scoreboard_ring(const struct scoreboard *sb)
 	while (write(sb->bell[1], "", 1) == -1 && errno == EINTR)
 		;
 	errno = saved;
-}
-
-uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }

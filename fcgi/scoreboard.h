@@ -76,6 +76,5 @@ void	 scoreboard_free(struct scoreboard *);
  * nothing but printable bytes is believed. "": nothing. */
 void	 scoreboard_line(const struct place *, size_t i, char[PLACE_LINE]);
 void	 scoreboard_ring(const struct scoreboard *);
-uint64_t now_ms(void);		/* CLOCK_MONOTONIC */
 
 #endif

@@ -1,8 +1,7 @@
 #include "config.h"
 
-#include <time.h>
-
 #include "conf/settings.h"
+#include "fcgi/clock.h"
 #include "fcgi/hook.h"
 #include "fcgi/log.h"
 #include "fcgi/response.h"
@@ -19,11 +18,8 @@ request_of(struct app_request *pub)
 static void
 progress(struct request *rq)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	atomic_store_explicit(&rq->progress_ms, (uint64_t)t.tv_sec * 1000 +
-	    (uint64_t)t.tv_nsec / 1000000, memory_order_relaxed);
+	atomic_store_explicit(&rq->progress_ms, clock_coarse_ms(),
+	    memory_order_relaxed);
 }
 
 static ssize_t

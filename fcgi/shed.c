@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "fcgi/acceptor.h"
+#include "fcgi/clock.h"
 #include "fcgi/connection.h"
 #include "fcgi/log.h"
 #include "fcgi/response.h"
@@ -64,7 +65,7 @@ join(struct dispatch *d)
 static void
 turn_away(struct dispatch *d, struct request *rq)
 {
-	rq->began_ns = uv_hrtime();
+	rq->began_ns = clock_ns();
 	response_error(rq, 503, "The server is busy");
 	if (d->c.finished != NULL)
 		d->c.finished(d->c.arg, rq);
@@ -80,7 +81,7 @@ tell(struct dispatch *d)
 {
 	uint64_t now;
 
-	if (d->shed == 0 || (now = now_ms()) < d->shed_told_ms + TELL_MS)
+	if (d->shed == 0 || (now = clock_ms()) < d->shed_told_ms + TELL_MS)
 		return;
 	log_warning("The queue is full: %u %s answered 503 (worker_queue %u)",
 	    d->shed, d->shed == 1 ? "request was" : "requests were",

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/settings.h"
+#include "fcgi/clock.h"
 #include "fcgi/generation.h"
 #include "fcgi/log.h"
 #include "fcgi/recycle.h"
@@ -40,7 +41,7 @@ crew_init(struct crew *c, size_t places)
 	for (i = 0; i < places; i++)
 		c->slots[i].serving = c->slots[i].coming = SLOT_NONE;
 	c->places = places;
-	c->ticked = now_ms();
+	c->ticked = clock_ms();
 	return 0;
 }
 
@@ -105,7 +106,7 @@ proc_leave(struct crew *c, struct proc *p, int sig)
 		proc_send(p, sig);
 	if (p->state == PROC_BOOTING || p->state == PROC_READY) {
 		p->state = PROC_LEAVING;
-		p->deadline = now_ms() + c->grace_ms;
+		p->deadline = clock_ms() + c->grace_ms;
 	}
 }
 
@@ -123,7 +124,7 @@ slot_promote(struct crew *c, size_t place)
 	s->coming = SLOT_NONE;
 	if (old == SLOT_NONE)
 		return;
-	if (now_ms() - c->procs[old].since >= HEALTHY_MS)
+	if (clock_ms() - c->procs[old].since >= HEALTHY_MS)
 		s->failures = 0;
 	proc_leave(c, &c->procs[old], SIGTERM);
 }
@@ -138,7 +139,7 @@ proc_look(struct crew *c, size_t place)
 
 	if (p->state == PROC_BOOTING && state == PLACE_READY) {
 		p->state = PROC_READY;
-		p->since = now_ms();
+		p->since = clock_ms();
 		p->deadline = 0;
 		c->ever_ready = true;
 		/* It may have had no ear yet for the first. */
@@ -149,16 +150,16 @@ proc_look(struct crew *c, size_t place)
 	if (p->state != PROC_READY)
 		return;
 	if ((wants & WANT_RETIRE) != 0 && p->due == 0)
-		p->due = now_ms();
+		p->due = clock_ms();
 	if ((wants & WANT_KILL) != 0) {
 		p->replace = true;
 		p->state = PROC_STUCK;
-		p->deadline = now_ms() + c->grace_ms;
+		p->deadline = clock_ms() + c->grace_ms;
 	} else if (state == PLACE_LEAVING) {
 		/* Nobody told it to, but it has its reasons. */
 		p->replace = true;
 		p->state = PROC_LEAVING;
-		p->deadline = now_ms() + c->grace_ms;
+		p->deadline = clock_ms() + c->grace_ms;
 	}
 }
 
@@ -230,7 +231,7 @@ slot_back_off(struct slot *s, unsigned int free_ones)
 		if (ms > BACKOFF_MAX_MS)
 			ms = BACKOFF_MAX_MS;
 	}
-	s->retry_at = now_ms() + ms;
+	s->retry_at = clock_ms() + ms;
 }
 
 static size_t
@@ -270,7 +271,7 @@ boot_deadline(const struct settings *s)
 {
 	long limit = settings_int(s, SET_boot_timeout);
 
-	return limit == 0 ? 0 : now_ms() + 1000 * (uint64_t)limit;
+	return limit == 0 ? 0 : clock_ms() + 1000 * (uint64_t)limit;
 }
 
 size_t
@@ -387,7 +388,7 @@ slot_gone(struct crew *c, size_t place, int status)
 		slot_back_off(s, 0);
 	} else if (s->serving == place) {
 		s->serving = SLOT_NONE;
-		if (now_ms() - p->since >= HEALTHY_MS) {
+		if (clock_ms() - p->since >= HEALTHY_MS) {
 			s->failures = 0;
 			s->retry_at = 0;
 		} else
@@ -461,7 +462,7 @@ crew_tick(struct crew *c, bool fill)
 	uint64_t now;
 	size_t i;
 
-	now = now_ms();
+	now = clock_ms();
 	if (now - c->ticked > BEAT_MS + BEAT_MS / 4)
 		pardon(c, now);
 	c->ticked = now;
@@ -487,7 +488,7 @@ sooner(uint64_t *next, uint64_t at)
 int
 crew_pause(const struct crew *c)
 {
-	uint64_t now = now_ms(), next = recycle_next(c);
+	uint64_t now = clock_ms(), next = recycle_next(c);
 	size_t i;
 
 	for (i = 0; i < c->places; i++) {

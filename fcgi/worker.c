@@ -16,6 +16,7 @@
 #include "fcgi/acceptor.h"
 #include "fcgi/chain.h"
 #include "fcgi/child.h"
+#include "fcgi/clock.h"
 #include "fcgi/connections.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/handoff.h"
@@ -148,7 +149,7 @@ log_access(const struct serving *s, const struct request *rq,
 	struct access_facts f = { .vars = rq->vars, .nvars = rq->nvars,
 	    .status = status, .headers = headers, .nheaders = n,
 	    .sent = sent,
-	    .took_us = (uv_hrtime() - rq->began_ns) / 1000 };
+	    .took_us = (clock_ns() - rq->began_ns) / 1000 };
 	char line[8192];
 
 	access_write(line, access_line(s->format, &f, line, sizeof(line)));
@@ -608,9 +609,9 @@ serve(struct serving *s)
 	wake = &s->net.wake;
 	rights_tie(s->w->manager, SIGTERM);
 	child_watch(s->w->listeners);
-	atomic_store(&s->place->heartbeat_ms, now_ms());
+	atomic_store(&s->place->heartbeat_ms, clock_ms());
 	log_copy(-1);
-	s->ready_ms = now_ms();
+	s->ready_ms = clock_ms();
 	atomic_store(&s->place->state, PLACE_READY);
 	scoreboard_ring(s->w->board);
 	return dispatch_run(&d);

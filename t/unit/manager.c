@@ -24,6 +24,7 @@
 
 #include "conf/settings.h"
 #include "fcgi/app.h"
+#include "fcgi/clock.h"
 #include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "fcgi/manager.h"
@@ -198,7 +199,7 @@ worker_run(const struct worker *w)
 	atomic_store(&p->state, PLACE_READY);
 	scoreboard_ring(w->board);
 	while (told == 0 && getppid() == w->manager) {
-		atomic_store(&p->heartbeat_ms, now_ms());
+		atomic_store(&p->heartbeat_ms, clock_ms());
 		if (ppoll(pfd, n, &beat, &mask) <= 0)
 			continue;
 		for (i = 0; i < n; i++)
@@ -373,9 +374,9 @@ breathe(void)
 
 /* Try until it is so. */
 #define until(cond) ({							\
-	uint64_t end_ = now_ms() + PATIENCE_MS;				\
+	uint64_t end_ = clock_ms() + PATIENCE_MS;			\
 	bool so_;							\
-	while (!(so_ = (cond)) && now_ms() < end_)			\
+	while (!(so_ = (cond)) && clock_ms() < end_)			\
 		breathe();						\
 	so_;								\
 })

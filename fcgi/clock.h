@@ -1,0 +1,30 @@
+/*
+ * The one clock. Everything that asks what time it is, to wait for something
+ * or to say how long it took, asks here; a unit test holds the clock and
+ * moves it, so that hours pass in no time. What people read (log lines, the
+ * Date field) has the time of day from time(2).
+ *
+ * The clock is CLOCK_MONOTONIC: it never goes back, and is the same in all
+ * processes of a machine.
+ */
+#ifndef FCGI_CLOCK_H
+#define FCGI_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t clock_ns(void);
+uint64_t clock_ms(void);
+/* In milliseconds, up to 4 ms late, for a third of the price. */
+uint64_t clock_coarse_ms(void);
+/* Processor time of this thread. */
+uint64_t clock_thread_ns(void);
+/* Sleep so long; a signal may end it early. A held clock is moved instead. */
+void	 clock_pause(uint64_t ms);
+
+/* For tests: from now on the clock stands at `ms` (not 0) until it is moved;
+ * clock_release() gives the real one back. */
+void	 clock_hold(uint64_t ms);
+void	 clock_move(uint64_t ms);
+void	 clock_release(void);
+
+#endif
