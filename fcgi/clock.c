@@ -1,13 +1,13 @@
 #include "config.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 #include "fcgi/clock.h"
 
 enum { NS_PER_MS = 1000000 };
 
 static atomic_uint_fast64_t held_ns;	/* 0: the clock runs */
+static atomic_uint_fast64_t moved_ms;	/* since it is held */
 
 static uint64_t
 read_clock(clockid_t id)
@@ -45,6 +45,12 @@ clock_thread_ns(void)
 	return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+time_t
+clock_date(void)
+{
+	return time(NULL) + (time_t)(atomic_load(&moved_ms) / 1000);
+}
+
 void
 clock_pause(uint64_t ms)
 {
@@ -61,16 +67,19 @@ void
 clock_hold(uint64_t ms)
 {
 	atomic_store(&held_ns, ms * NS_PER_MS);
+	atomic_store(&moved_ms, 0);
 }
 
 void
 clock_move(uint64_t ms)
 {
 	atomic_fetch_add(&held_ns, ms * NS_PER_MS);
+	atomic_fetch_add(&moved_ms, ms);
 }
 
 void
 clock_release(void)
 {
 	atomic_store(&held_ns, 0);
+	atomic_store(&moved_ms, 0);
 }

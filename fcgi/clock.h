@@ -11,6 +11,7 @@
 #define FCGI_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 uint64_t clock_ns(void);
 uint64_t clock_ms(void);
@@ -18,6 +19,8 @@ uint64_t clock_ms(void);
 uint64_t clock_coarse_ms(void);
 /* Processor time of this thread. */
 uint64_t clock_thread_ns(void);
+/* The time of day, as files have it; a held clock that is moved moves it. */
+time_t	 clock_date(void);
 /* Sleep so long; a signal may end it early. A held clock is moved instead. */
 void	 clock_pause(uint64_t ms);
 

@@ -6,13 +6,12 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "fcgi/clock.h"
 #include "fcgi/ctl_place.h"
 
 enum {
@@ -87,9 +86,9 @@ ctl_stale(const char *path)
 		if (lstat(path, &st) == -1 || !S_ISSOCK(st.st_mode) ||
 		    !refuses(path))
 			return false;
-		if (time(NULL) > st.st_ctime + 1)
+		if (clock_date() > st.st_ctime + 1)
 			break;
-		(void)poll(NULL, 0, NEW_WAIT_MS);
+		clock_pause(NEW_WAIT_MS);
 	}
 	(void)unlink(path);
 	return true;

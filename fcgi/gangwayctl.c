@@ -11,13 +11,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/clock.h"
 #include "fcgi/ctl_place.h"
 
 enum {
@@ -283,12 +283,6 @@ show(const json_t *s)
 
 /* --- orders */
 
-static void
-pause_a_bit(void)
-{
-	(void)poll(NULL, 0, LOOK_MS);
-}
-
 static int
 reload(bool wait)
 {
@@ -306,7 +300,7 @@ reload(bool wait)
 		if (done)
 			break;
 		json_decref(s);
-		pause_a_bit();
+		clock_pause(LOOK_MS);
 	}
 	if (strcmp(word(s, "state"), "stopping") == 0)
 		errx(EXIT_REFUSED, "the server is stopping");
@@ -327,7 +321,7 @@ stop(bool wait)
 	/* As long as somebody listens, it is there. */
 	while (wait && (fd = reach()) != -1) {
 		close(fd);
-		pause_a_bit();
+		clock_pause(LOOK_MS);
 	}
 	return 0;
 }

@@ -5,17 +5,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf/settings.h"
+#include "fcgi/clock.h"
 #include "fcgi/command.h"
 #include "fcgi/hook.h"
 #include "fcgi/listeners.h"
 #include "fcgi/scoreboard.h"
 
 enum {
-	LINGER_MS = 2000,
+	LINGER_MS = 2000, LINGER_STEP_MS = 10,
 	CODE_SIGNAL = 128	/* as a shell has it */
 };
 
@@ -310,14 +310,10 @@ hook_reaped(pid_t pid, int status)
 void
 hook_linger(void)
 {
-	struct timespec step = { 0, 10 * 1000 * 1000 };
-	int i;
+	int tries = getpid() == 1 ? LINGER_MS / LINGER_STEP_MS : 0;
 
-	for (i = 0; getpid() == 1 && i < LINGER_MS / 10; i++) {
-		if (command_poll() == 0)
-			break;
-		(void)nanosleep(&step, NULL);
-	}
+	while (tries-- > 0 && command_poll() != 0)
+		clock_pause(LINGER_STEP_MS);
 }
 
 /* --- in a worker */

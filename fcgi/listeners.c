@@ -9,6 +9,7 @@
 #include "conf/settings.h"
 #include "conf/why.h"
 #include "fcgi/address.h"
+#include "fcgi/clock.h"
 #include "fcgi/listeners.h"
 #include "fcgi/log.h"
 
@@ -124,7 +125,6 @@ static int
 open_patiently(struct listeners *ls, const char *text,
     const struct listeners *old, const struct listener_options *o, char **why)
 {
-	static const struct timespec pause = { .tv_sec = PAUSE_S };
 	int try;
 
 	for (try = 1;; try++) {
@@ -136,7 +136,7 @@ open_patiently(struct listeners *ls, const char *text,
 		    PAUSE_S, try, TRIES - 1);
 		free(*why);
 		*why = NULL;
-		(void)nanosleep(&pause, NULL);	/* a signal cuts it short */
+		clock_pause(1000 * PAUSE_S);
 	}
 }
 

@@ -89,6 +89,6 @@ bin_PROGRAMS += gangway
 gangway_SOURCES = %D%/main.c
 gangway_LDADD   = fcgi/libserver.la
 bin_PROGRAMS += gangwayctl
-gangwayctl_SOURCES = %D%/gangwayctl.c %D%/ctl_place.c
+gangwayctl_SOURCES = %D%/gangwayctl.c %D%/clock.c %D%/ctl_place.c
 gangwayctl_CPPFLAGS = $(AM_CPPFLAGS)
 gangwayctl_LDADD   = $(JANSSON_LIBS)

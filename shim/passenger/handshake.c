@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "fcgi/clock.h"
 #include "shim/passenger/handshake.h"
 
 enum {
@@ -224,8 +224,6 @@ answer_write(const struct passenger *p, const char *name, const char *text,
 static int
 finish(const struct passenger *p, char verdict, char **why)
 {
-	static const struct timespec pause = {
-		.tv_nsec = PAUSE_MS * 1000000L };
 	char *path;
 	int fd, tries = PATIENCE_MS / PAUSE_MS, rc = 0;
 
@@ -233,7 +231,7 @@ finish(const struct passenger *p, char verdict, char **why)
 		return -1;
 	while ((fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) == -1 &&
 	    errno == ENXIO && tries-- > 0)
-		(void)nanosleep(&pause, NULL);
+		clock_pause(PAUSE_MS);
 	if (fd == -1 || write(fd, &verdict, 1) != 1)
 		rc = refuse(why, "%s: %s", path, strerror(errno));
 	if (fd != -1)

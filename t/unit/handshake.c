@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/clock.h"
 #include "shim/passenger/handshake.h"
 #include "t/lib/tap.h"
 
@@ -266,6 +267,21 @@ test_ready(void)
 	(void)unlink(in_dir("response/finish"));
 	ok(passenger_ready(&p, "session", 8, &why) == -1 && why != NULL &&
 	    strstr(why, "finish") != NULL, "Passenger has gone away");
+	free(why);
+	close(fd);
+	passenger_done(&p);
+
+	/* The FIFO is there, and nobody reads it. */
+	close(make(socks));
+	if (passenger_take(&p, &why) == -1 ||
+	    (fd = passenger_listen(&p, 5, &why)) == -1)
+		exit(99);
+	why = NULL;
+	clock_hold(1);
+	ok(passenger_ready(&p, "session", 8, &why) == -1 && why != NULL &&
+	    strstr(why, "finish") != NULL && clock_ms() == 1 + 5000,
+	    "nobody listens: given up after five seconds");
+	clock_release();
 	free(why);
 	close(fd);
 	passenger_done(&p);

@@ -15,6 +15,7 @@
 
 #include "conf/settings.h"
 #include "fcgi/address.h"
+#include "fcgi/clock.h"
 #include "fcgi/listeners.h"
 #include "fcgi/log.h"
 #include "t/lib/tap.h"
@@ -195,7 +196,10 @@ test_in_use(void)
 
 	(void)try(&a, "127.0.0.1:0", 1);
 	snprintf(text, sizeof(text), "127.0.0.1:%s", a.v[0].server_port);
-	ok(try(&b, text, 1) == -1, "in use: after four more tries");
+	clock_hold(1);
+	ok(try(&b, text, 1) == -1 && clock_ms() == 1 + 4000,
+	    "in use: after four more tries, a second between them");
+	clock_release();
 	listeners_close(&a, true);
 	ok(try(&a, text, 1) == 0, "in use: free again");
 	listeners_close(&a, true);

@@ -69,7 +69,7 @@ t_unit_passenger_head_t_LDADD   = $(TAP) $(REQUEST_LIBS)
 # --- the host above
 t_unit_handshake_t_SOURCES  = %D%/handshake.c
 t_unit_handshake_t_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-t_unit_handshake_t_LDADD    = $(TAP) shim/libpassenger.la
+t_unit_handshake_t_LDADD    = $(TAP) shim/libpassenger.la fcgi/libbase.la
 
 # --- applications; the tests load their modules from t/apps/.libs
 t_unit_cgi_head_t_SOURCES = %D%/cgi_head.c
