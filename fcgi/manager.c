@@ -42,7 +42,6 @@ enum {
 	QUICK_MS = 2000,	/* for a stop that is asked for twice */
 	DRAIN_MAX = 16,		/* reads from the bell in a turn */
 	BIRTHS_MAX = 3,		/* a host that waits is told then */
-	PARENT_MS = 200,	/* how often a successor looks for it */
 };
 
 enum stop { STOP_NOT, STOP_GRACEFUL, STOP_QUICK };
@@ -273,12 +272,10 @@ stop_begin(struct manager *m, enum stop how, int sig)
 {
 	struct crew *c = &m->crew;
 	struct generation *g;
-	uint64_t limit;
-	size_t i;
+	uint64_t ms = m->stop == STOP_NOT ? c->grace_ms : QUICK_MS;
 
 	if (m->stop != STOP_NOT && how == STOP_GRACEFUL)
 		return;
-	limit = clock_ms() + (m->stop == STOP_NOT ? c->grace_ms : QUICK_MS);
 	if (m->stop == STOP_NOT) {
 		stop_tell(m);
 		reload_abandon(&m->reload, "the server stops");
@@ -293,12 +290,7 @@ stop_begin(struct manager *m, enum stop how, int sig)
 	} else
 		log_info("Quick shutdown requested");
 	m->stop = how;
-	for (i = 0; i < c->places; i++) {
-		proc_leave(c, &c->procs[i], sig);
-		if (c->procs[i].state == PROC_LEAVING &&
-		    c->procs[i].deadline > limit)
-			c->procs[i].deadline = limit;
-	}
+	crew_leave(c, sig, ms);
 }
 
 static void
@@ -513,8 +505,7 @@ wait_for_news(struct manager *m)
 
 	ms = sooner(crew_pause(&m->crew), notify_watchdog(clock_ms()));
 	ms = sooner(ms, ctl_watch(&m->ctl, pfd + 2, clock_ms()));
-	if (m->upgrade.parent != 0)
-		ms = sooner(ms, PARENT_MS);
+	ms = sooner(ms, upgrade_pause(&m->upgrade));
 	if (ms >= 0) {
 		ts.tv_sec = ms / 1000;
 		ts.tv_nsec = (long)(ms % 1000) * 1000000;

@@ -425,6 +425,19 @@ crew_count(const struct crew *c, unsigned int generation)
 }
 
 void
+crew_leave(struct crew *c, int sig, uint64_t ms)
+{
+	uint64_t limit = clock_ms() + ms;
+	struct proc *p;
+
+	for (p = c->procs; p < c->procs + c->places; p++) {
+		proc_leave(c, p, sig);
+		if (p->state == PROC_LEAVING && p->deadline > limit)
+			p->deadline = limit;
+	}
+}
+
+void
 crew_reopen(const struct crew *c)
 {
 	size_t i;

@@ -42,6 +42,8 @@ void	 proc_look(struct crew *, size_t place);
 int	 crew_pause(const struct crew *);
 /* How many processes there are; of that generation, or 0 for all. */
 size_t	 crew_count(const struct crew *, unsigned int generation);
+/* Tell all to leave, by that signal, within that time at most. */
+void	 crew_leave(struct crew *, int sig, uint64_t ms);
 /* Have all open the logs again. */
 void	 crew_reopen(const struct crew *);
 

@@ -24,7 +24,10 @@
 #include "fcgi/signals.h"
 #include "fcgi/upgrade.h"
 
-enum { NEW_VARIABLES = 4 };
+enum {
+	NEW_VARIABLES = 4,
+	PARENT_MS = 200		/* how often a successor looks for it */
+};
 
 /* What a successor says when it serves. */
 enum { WORD_JOINED = 'j', WORD_APART = 'a' };
@@ -284,6 +287,12 @@ upgrade_promoted(struct upgrade *u)
 		return false;
 	u->parent = 0;
 	return true;
+}
+
+int
+upgrade_pause(const struct upgrade *u)
+{
+	return u->parent != 0 ? PARENT_MS : -1;
 }
 
 bool

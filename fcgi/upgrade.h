@@ -45,6 +45,8 @@ void	 upgrade_ready(struct upgrade *);
 bool	 upgrade_lost(struct upgrade *, pid_t, int status);
 /* True once: whom we succeeded has gone. */
 bool	 upgrade_promoted(struct upgrade *);
+/* Milliseconds until it must be asked again, -1: nobody is there to go. */
+int	 upgrade_pause(const struct upgrade *);
 /* Is there another manager on our sockets? */
 bool	 upgrade_shared(const struct upgrade *);
 /* And do its workers serve and take connections from ours? */

@@ -3,7 +3,7 @@ C_TESTS += t/unit/access.t t/unit/body.t t/unit/buffer.t t/unit/cgi.t \
 	t/unit/cgi_head.t t/unit/flags.t t/unit/handshake.t t/unit/host.t \
 	t/unit/hosting.t t/unit/http_head.t t/unit/inifile.t \
 	t/unit/listener.t t/unit/load.t t/unit/log.t t/unit/manager.t \
-	t/unit/native.t t/unit/passenger_head.t t/unit/pidfile.t \
+	t/unit/manager_time.t t/unit/native.t t/unit/passenger_head.t t/unit/pidfile.t \
 	t/unit/queue.t t/unit/record.t t/unit/request.t t/unit/resources.t \
 	t/unit/response.t t/unit/settings.t t/unit/trust.t
 if PYTHON
@@ -19,6 +19,13 @@ t_unit_host_t_SOURCES     = %D%/host.c
 t_unit_host_t_LDADD       = $(TAP) fcgi/libbase.la
 t_unit_manager_t_SOURCES  = %D%/manager.c
 t_unit_manager_t_LDADD    = $(TAP) fcgi/libserver.la
+t_unit_manager_time_t_SOURCES = %D%/manager_time.c
+t_unit_manager_time_t_LDADD   = $(TAP) fcgi/libserver.la
+t_unit_manager_time_t_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=spawn_worker \
+	-Wl,--wrap=fork -Wl,--wrap=kill -Wl,--wrap=waitpid \
+	-Wl,--wrap=getppid -Wl,--wrap=ppoll -Wl,--wrap=open \
+	-Wl,--wrap=arc4random_uniform -Wl,--wrap=upgrade_promoted \
+	-Wl,--wrap=sendto
 t_unit_cgi_t_SOURCES      = %D%/cgi.c
 t_unit_cgi_t_LDADD        = $(TAP) fcgi/libserver.la
 
