@@ -60,6 +60,13 @@ def sleep(environ, start, ms):
     return plain(start, b"%d" % os.getpid())
 
 
+def gate(environ, start, n):
+    """For as long as the file is there."""
+    while os.path.exists(os.environ["T_GATE"]):
+        time.sleep(0.005)
+    return plain(start, b"through")
+
+
 def file(environ, start, n):
     start("200 OK", [TEXT])
     return environ["wsgi.file_wrapper"](File(os.environ["T_FILE"]))
@@ -144,7 +151,8 @@ def sys_exit(environ, start, n):
 
 def kill(environ, start, n):
     os.kill(os.getpid(), n or signal.SIGKILL)
-    time.sleep(5)
+    if n != signal.SIGTERM:     # which lets us finish
+        time.sleep(600)
     return plain(start, b"lived")
 
 

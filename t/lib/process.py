@@ -118,6 +118,13 @@ def pss_kb(pids):
     return total
 
 
+def anon_kb(pid):
+    """Anonymous memory that the process holds."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f
+                    if line.startswith("RssAnon"))
+
+
 def fd_count(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 

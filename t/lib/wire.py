@@ -31,6 +31,13 @@ def connect(address, timeout=PATIENCE):
     return s
 
 
+def reset(sock):
+    """Close with RST instead of FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
 class Response:
     """One answer. complete: the body ended as its framing promised."""
 

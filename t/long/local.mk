@@ -17,6 +17,8 @@ soak: all
 	    /usr/bin/python3 $(top_srcdir)/t/long/soak.py --full
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/server/abuse.py
+	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
+	    /usr/bin/python3 $(top_srcdir)/t/server/deaths.py
 	$(MAKE) $(AM_MAKEFLAGS) $(check_LTLIBRARIES)
 	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
 	    /usr/bin/python3 $(top_srcdir)/t/long/faults.py

@@ -1,6 +1,7 @@
 # The server as installed, over real sockets. One test a line.
 if PYTHON
 PY_TESTS += t/server/abuse.py
+PY_TESTS += t/server/deaths.py
 PY_TESTS += t/server/engine.py
 PY_TESTS += t/server/crowd.py
 PY_TESTS += t/server/hooks.py
