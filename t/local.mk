@@ -50,7 +50,7 @@ EXTRA_DIST += t/lib/tap.sh t/lib/tap.py t/lib/server.py t/lib/apache.py \
 	t/lib/lsan.supp t/lib/python.supp t/corpus t/bench/run t/repeat \
 	t/apps/broken.py t/apps/calls.py t/apps/collected.py \
 	t/apps/confmod.py t/apps/exits.py \
-	t/apps/gated.py t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
+	t/apps/gated.py t/apps/held.py t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
 	t/apps/rude.py t/apps/greedy.py t/apps/handlers.py \
 	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
 	t/apps/faulty.py t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \

@@ -3,157 +3,173 @@
 
 Threads, limits, logs and workers; settings from gangway.ini and from SetEnv
 in an .htaccess; applications that cannot be started; the password that
-Passenger and we share.
+Passenger and we share. All of these applications run behind one Apache, and
+behind another one those whose Passenger is killed.
 """
 import contextlib
 import glob
 import os
+import re
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import threading
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
-from apache import (BOTH, DOORS, SLEEPY, SLOWER, Aboard, Apache, Site, board,
-                    doors, give, ini, missing, read, write)
-from process import alive, children
-from tap import done, guard, is_, ok, skip_all
-from wait import wait_for
+from apache import (BOTH, DOORS, HELD, Aboard, give, ini, missing,
+                    serve, write)
+from process import alive, children, tmpdir
+from server import SLOWER
+from tap import done, guard, is_, ok, skip_all, together
+from wait import pass_time, wait_for
 from wire import Broken, connect
 
 
 def queue(door):
     name = door + ", worker_queue"
-    with Aboard(door, threads=1, worker_queue=2, apache="",
-                conf="PassengerForceMaxConcurrentRequestsPerProcess "
-                "0\nPassengerMaxPoolSize 1\n") as a:
-        a.get("/0")
-        got = a.at_once(["/1000"] * 8)
-        n = sorted(g[0] if g else 0 for g in got)
-        ok(n[:3] == [200] * 3 and n[-1] == 503 and set(n) == {200, 503},
-           name + ": some wait, the others get 503", n)
+    a = Aboard(door, HELD, threads=1, worker_queue=2, conf="PassengerForce"
+               "MaxConcurrentRequestsPerProcess 0\n")
+    yield a
+    asked = [a.ask("/held")]
+    a.began("/held")
+    asked += [a.ask("/held") for _ in range(7)]
+    wait_for(lambda: [x.status for x in asked].count(503) == 5)
+    a.let_go("/held")
+    n = sorted(x.result() for x in asked)
+    is_(n, [200] * 3 + [503] * 5,
+        name + ": some wait, the others get 503")
 
 
 def threads(door):
     name = door + ", 8 threads"
-    with Aboard(door, threads=8) as a:
-        is_(a.get("/0").status, 200, name + ": it answers")
-        t0 = time.monotonic()
-        found = a.at_once(["/3000"] * 8)
-        took = time.monotonic() - t0
-        ok(None not in found and {f[0] for f in found} == {200},
-           name + ": all are answered", found)
-        # Two rounds would take six.
-        ok(took < 6, name + ": 8 requests of three seconds take %.2f s"
-           % took)
-        is_(len({f[1] for f in found}), 1, name + ": in one worker")
-        is_(len(a.applications()), 1, name + ": of one process")
-        is_(len(children(a.applications()[0])), 1,
-            name + ": which has no other worker")
+    a = Aboard(door, HELD, threads=8)
+    yield a
+    is_(a.get("/0").status, 200, name + ": it answers")
+    asked = [a.ask("/held") for _ in range(8)]
+    ok(a.began("/held", 8), name + ": 8 requests run at the same time")
+    a.let_go("/held")
+    is_([x.result() for x in asked], [200] * 8, name + ": all are answered")
+    is_(len({x.body for x in asked}), 1, name + ": in one worker")
+    is_(len(a.processes()), 1, name + ": of one process")
+    is_(len(children(a.processes()[0])), 1,
+        name + ": which has no other worker")
 
 
 def time_limit(door):
     name = door + ", request_timeout"
-    limit = 2 + SLOWER
-    with Aboard(door, threads=4, request_timeout=limit) as a:
+    limit = 1 + SLOWER
+    a = Aboard(door, HELD, threads=4, request_timeout=limit)
+    yield a
+    process = (a.get("/0"), a.processes())[1]
+
+    def beside(n):
+        """A neighbour of a stuck request, until after that one's end."""
         worker = a.get("/0").body
-        process = a.applications()
-        late = threading.Thread(target=lambda: late_got.append(
-            a.at_once(["/20000"])[0]))
-        late_got = []
-        late.start()
-        # Beside the one that is stuck, and until after its end.
-        time.sleep(limit / 2)
-        r = a.get("/%d" % (limit * 2000 // 3))
-        is_((r.status, r.body), (200, worker), name + ": a neighbour")
-        late.join()
-        is_(late_got[0][0], 504, name + ": 504")
-        ok(late_got[0][2] < limit + 3 * SLOWER, name + ": soon", late_got)
-        ok(wait_for(lambda: a.get("/0").body != worker, 20 * SLOWER),
-           name + ": another worker follows")
-        is_(a.applications(), process, name + ": in the same process")
+        stuck = a.ask("/held/stuck%d" % n)
+        a.began("/held/stuck%d" % n)
+        pass_time(limit / 2)
+        r = a.ask("/held/beside%d" % n)
+        a.began("/held/beside%d" % n)
+        stuck.join()
+        a.let_go("/held/beside%d" % n)
+        r.join()
+        return worker, stuck, r
+    # Where the machine stalls the neighbour's time is up, too.
+    for n in range(5):
+        worker, stuck, r = beside(n)
+        if r.status == 200 and stuck.seconds < limit + 3 * SLOWER:
+            break
+    is_((r.status, r.body), (200, worker), name + ": a neighbour")
+    is_(stuck.status, 504, name + ": 504")
+    ok(limit <= stuck.seconds < limit + 3 * SLOWER, name + ": soon",
+       stuck.seconds)
+    ok(wait_for(lambda: a.get("/0").body != worker),
+       name + ": another worker follows")
+    is_(a.processes(), process, name + ": in the same process")
 
 
 def recycling(door):
     name = door + ", max_requests"
-    with Aboard(door, threads=4, max_requests=20,
-                max_requests_jitter=0) as a:
-        pids, failed = {}, 0
-        with a.http(timeout=30 * SLOWER) as c:
-            def enough():
-                nonlocal failed
-                r = c.get("/pid")
-                failed += r.status != 200
-                pids[r.body] = pids.get(r.body, 0) + 1
-                return len(pids) >= 5
-            wait_for(enough, 20 * SLOWER, 0.005)
-        is_(failed, 0, name + ": nothing failed")
-        ok(len(pids) >= 5 and min(list(pids.values())[:4]) >= 20,
-           name + ": a worker is replaced after 20 requests, or soon "
-           "after", pids)
-        is_(len(a.applications()), 1, name + ": one process")
+    a = Aboard(door, threads=4, max_requests=20, max_requests_jitter=0)
+    yield a
+    pids, failed = {}, 0
+    with a.http() as c:
+        def enough():
+            nonlocal failed
+            r = c.get("/pid")
+            failed += r.status != 200
+            pids[r.body] = pids.get(r.body, 0) + 1
+            return len(pids) >= 5
+        wait_for(enough, step=0.002)
+    is_(failed, 0, name + ": nothing failed")
+    ok(len(pids) >= 5 and min(list(pids.values())[:4]) >= 20,
+       name + ": a worker is replaced after 20 requests, or soon "
+       "after", pids)
+    is_(len(a.processes()), 1, name + ": one process")
 
 
 def access_log(door):
     name = door + ", accesslog"
-    with Aboard(door, accesslog="tmp/access.log") as a:
-        for n in range(3):
-            a.get("/pid?%d" % n, "User-Agent: me/1\r\n")
-        text = a.wait_text("tmp/access.log", "?2")
-        is_([line.split()[0] for line in text.splitlines()],
-            ["127.0.0.1"] * 3, name + ": a line each, with the client")
-        ok('"GET /pid?2 HTTP/1.1" 200' in text and '"me/1"' in text,
-           name + ": as gunicorn writes it", text)
+    a = Aboard(door, accesslog="tmp/access.log")
+    yield a
+    for n in range(3):
+        a.get("/pid?%d" % n, "User-Agent: me/1\r\n")
+    text = a.wait_text("tmp/access.log", "\n", 3) or ""
+    is_([line.split()[0] for line in text.splitlines()],
+        ["127.0.0.1"] * 3, name + ": a line each, with the client")
+    ok('"GET /pid?2 HTTP/1.1" 200' in text and '"me/1"' in text,
+       name + ": as gunicorn writes it", text)
 
 
 def from_htaccess(door):
     name = door + ", SetEnv"
-    with Aboard(door, htaccess="SetEnv GANGWAY_REQUEST_TIMEOUT 1\n"
-                "SetEnv GANGWAY_ACCESSLOG tmp/env.log\n"
-                "SetEnv GANGWAY_WORKERS 3\n",
-                accesslog="tmp/ini.log", request_timeout=30) as a:
-        is_(a.get("/20000").status, 504, name + ": request_timeout")
-        is_(a.get("/0?x").status, 200, name + ": another request")
-        ok("/0?x" in a.wait_text("tmp/env.log", "/0?x"),
-           name + ": accesslog")
-        is_(a.read("tmp/ini.log"), "", name + ": instead of gangway.ini's")
-        is_(len(a.applications()), 1, name + ": one process")
-        is_(wait_for(lambda: len(children(a.applications()[0])) == 3,
-                     10 * SLOWER), True, name + ": with three workers")
+    a = Aboard(door, htaccess="SetEnv GANGWAY_REQUEST_TIMEOUT 1\n"
+               "SetEnv GANGWAY_ACCESSLOG tmp/env.log\n"
+               "SetEnv GANGWAY_WORKERS 3\n",
+               accesslog="tmp/ini.log", request_timeout=300)
+    yield a
+    is_(a.get("/100000").status, 504, name + ": request_timeout")
+    # A second is short where the machine stalls.
+    ok(wait_for(lambda: a.get("/0?x").status == 200),
+       name + ": another request")
+    ok(a.wait_text("tmp/env.log", '/0?x HTTP/1.1" 200'),
+       name + ": accesslog")
+    is_(a.read("tmp/ini.log"), "", name + ": instead of gangway.ini's")
+    is_(len(a.processes()), 1, name + ": one process")
+    ok(wait_for(lambda: len(children(a.processes()[0])) == 3),
+       name + ": with three workers")
 
 
 def app_from_htaccess(door):
-    with Aboard(door, ("sleepy:application", ["sleepy.py", "hello.py"]),
-                htaccess="SetEnv GANGWAY_APP hello:plain\n") as a:
-        is_(a.get("/").body, b"Hello, World!", door + ", SetEnv: GANGWAY_APP "
-            "wins over gangway.ini")
+    a = Aboard(door, ("sleepy:application", ["sleepy.py", "hello.py"]),
+               htaccess="SetEnv GANGWAY_APP hello:plain\n")
+    yield a
+    is_(a.get("/").body, b"Hello, World!", door + ", SetEnv: GANGWAY_APP "
+        "wins over gangway.ini")
 
 
 def workers_of_ini(door):
     name = door + ", workers"
-    with Aboard(door, workers=3) as a:
-        a.get("/0")
-        is_(len(children(a.applications()[0])), 1,
-            name + " in [gangway]: is left to the host")
-    with Aboard(door, extra={"gangway.ini": ini({
-            "gangway": {"app": "sleepy:application"},
-            "host": {"workers": 3}})}) as a:
-        a.get("/0")
-        is_(wait_for(lambda: len(children(a.applications()[0])) == 3,
-                     10 * SLOWER), True, name + " in [host]: is ours")
-        is_(len(a.applications()), 1, name + " in [host]: one process")
+    a = Aboard(door, workers=3)
+    b = Aboard(door, extra={"gangway.ini": ini({
+        "gangway": {"app": "sleepy:application"}, "host": {"workers": 3}})})
+    yield [a, b]
+    a.get("/0")
+    is_(len(children(a.processes()[0])), 1,
+        name + " in [gangway]: is left to the host")
+    b.get("/0")
+    ok(wait_for(lambda: len(children(b.processes()[0])) == 3),
+       name + " in [host]: is ours")
+    is_(len(b.processes()), 1, name + " in [host]: one process")
 
 
 # --- applications that cannot be started
 
 BROKEN = ("broken_here:application", [])
-TRACE = ("Traceback", "no_such_module_here")
-MODULE = {"broken_here.py": "import no_such_module_here\n"}
 REPAIRED = """
 def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "8")])
@@ -161,51 +177,71 @@ def application(environ, start_response):
 """
 
 
+class Unstartable(Aboard):
+    """It wants a module that is not there, and that no other one wants."""
+
+    def __init__(self, door, env):
+        self.wants = "no_module_%s_%s" % (env, door.replace(" ", "_"))
+        super().__init__(door, BROKEN, env=env, extra={
+            "broken_here.py": "import %s\n" % self.wants})
+
+    def traced(self, text):
+        """Is its traceback there, and not another one's?"""
+        return re.search(r"Traceback(?s:.){,3000}No module named (&\w+;|&#\d+"
+                         r";|')%s\b" % self.wants, text)
+
+    def repair(self):
+        write(self.folder, "broken_here.py", REPAIRED)
+        give(self.folder)
+
+
 def production(door):
     name = door + ", cannot start, production"
-    with Aboard(door, BROKEN, extra=MODULE,
-                apache="PassengerStatThrottleRate 0") as a:
-        for target in ("/", "/any/other?x"):
-            r = a.get(target)
-            page = r.body.decode()
-            is_(r.status, 500, "%s: 500 for %s" % (name, target))
-        ok("tmp/gangway.log" in page and "tmp/restart.txt" in page,
-           name + ": the page says what to do", page)
-        ok(not any(t in page for t in TRACE),
-           name + ": and no traceback to visitors", page)
-        log = a.read("tmp/gangway.log")
-        ok(all(t in log for t in TRACE), name + ": it is in the log", log)
-        ok(all(t in a.log() for t in TRACE), name + ": and in the host's",
-           a.log()[-2000:])
-        write(a.folder, "broken_here.py", REPAIRED)
-        write(a.folder, "tmp/restart.txt", "")
-        give(a.folder)
-        ok(wait_for(lambda: a.get("/").body == b"repaired", 20 * SLOWER,
-                    0.1), name + ": repaired, with restart.txt")
+    a = Unstartable(door, "production")
+    yield a
+    for target in ("/", "/any/other?x"):
+        r = a.get(target)
+        page = r.body.decode()
+        is_(r.status, 500, "%s: 500 for %s" % (name, target))
+    ok("tmp/gangway.log" in page and "tmp/restart.txt" in page,
+       name + ": the page says what to do", page)
+    ok("Traceback" not in page and "no_module" not in page,
+       name + ": and no traceback to visitors", page)
+    log = a.read("tmp/gangway.log")
+    ok(a.traced(log), name + ": it is in the log", log)
+    ok(wait_for(lambda: a.traced(a.apache.log())),
+       name + ": and in the host's", a.apache.log()[-2000:])
+    a.repair()
+    write(a.folder, "tmp/restart.txt", "")
+    give(a.folder)
+    ok(wait_for(lambda: a.get("/").body == b"repaired", step=0.1),
+       name + ": repaired, with restart.txt")
 
 
 def development(door):
     name = door + ", cannot start, development"
-    with Aboard(door, BROKEN, extra=MODULE, env="development") as a:
-        r = a.get("/")
-        page = r.body.decode()
-        is_(r.status, 500, name + ": 500")
-        ok("Passenger" in page and all(t in page for t in TRACE),
-           name + ": Passenger's page has the traceback", page[:3000])
-        ok(all(t in a.read("tmp/gangway.log") + a.log() for t in TRACE),
-           name + ": and so has the log", a.log()[-2000:])
-        write(a.folder, "broken_here.py", REPAIRED)
-        give(a.folder)
-        is_(a.get("/").body, b"repaired", name + ": repaired")
+    a = Unstartable(door, "development")
+    yield a
+    r = a.get("/")
+    page = r.body.decode()
+    is_(r.status, 500, name + ": 500")
+    ok("Passenger" in page and a.traced(page),
+       name + ": Passenger's page has the traceback", page[:3000])
+    ok(wait_for(lambda: a.traced(a.read("tmp/gangway.log"))
+                or a.traced(a.apache.log())),
+       name + ": and so has the log", a.apache.log()[-2000:])
+    a.repair()
+    is_(a.get("/").body, b"repaired", name + ": repaired")
 
 
 def bad_settings(door):
     name = door + ", misspelt setting"
-    with Aboard(door, SLEEPY, thread=8) as a:
-        is_(a.get("/0").status, 500, name + ": 500")
-        text = a.read("tmp/gangway.log") + a.log()
-        ok("thread" in text and "threads" in text,
-           name + ": the log has the suggestion", text[-2000:])
+    a = Aboard(door, thread=8)
+    yield a
+    is_(a.get("/0").status, 500, name + ": 500")
+    text = a.read("tmp/gangway.log")
+    ok("'thread' is not a setting; did you mean threads?" in text,
+       name + ": the log has the suggestion", text)
 
 
 # --- where an application's modules come from
@@ -220,35 +256,47 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(said)))])
     return [said]
 """
+_venv = []
+
+
+def venv():
+    """A virtual environment that may be copied."""
+    if not _venv:
+        _venv.append(os.path.join(tmpdir(), "venv"))
+        subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip",
+                        _venv[0]], check=True)
+    return _venv[0]
 
 
 def modules(door):
     site = "lib/python%d.%d/site-packages" % sys.version_info[:2]
+    sites = {}
     for where in ("", "vendor", "venv/" + site, ".venv/" + site):
         what = where.partition("/")[0]
-        folder = board(door, "where:application", [])
-        write(folder, "where.py", WHERE)
+        a = Aboard(door, ("where:application", []),
+                   extra={"where.py": WHERE})
         if "venv" in what:
-            subprocess.run(["/usr/bin/python3", "-m", "venv",
-                            "--without-pip", os.path.join(folder, what)],
-                           check=True)
+            shutil.copytree(venv(), os.path.join(a.folder, what),
+                            symlinks=True)
         if where:
-            write(folder, where + "/only_here.py", "said = %r\n" % what)
-        with Apache(Site(folder, door)) as a:
-            r = a.http(timeout=30 * SLOWER).get("/")
-            is_(r.body.decode(), what or "nothing",
-                "%s, modules: %s" % (door, what or "no folder"))
+            write(a.folder, where + "/only_here.py", "said = %r\n" % what)
+        sites[what] = a
+    yield list(sites.values())
+    for what, a in sites.items():
+        is_(a.get("/").body.decode(), what or "nothing",
+            "%s, modules: %s" % (door, what or "no folder"))
 
 
 def itself(door):
     """The startup file names itself as the application."""
     name = door + ", itself as the application"
-    with Aboard(door, ("passenger_wsgi:application", [])) as a:
-        is_(a.get("/").status, 500, name + ": 500")
-        text = a.read("tmp/gangway.log") + a.log()
-        ok("ImportError" in text and "passenger_wsgi" in text,
-           name + ": says why", text[-3000:])
-        ok(len(a.applications()) <= 1, name + ": does not go round")
+    a = Aboard(door, ("passenger_wsgi:application", []))
+    yield a
+    is_(a.get("/").status, 500, name + ": 500")
+    text = a.read("tmp/gangway.log")
+    ok("ImportError" in text and "cannot be the application itself" in text,
+       name + ": says why", text[-3000:])
+    ok(len(a.processes()) <= 1, name + ": does not go round")
 
 
 # --- the password
@@ -276,7 +324,7 @@ def session_bytes(**pairs):
 
 def ask(path, **pairs):
     """All that comes back for one request on the application's socket."""
-    with connect(path, 10 * SLOWER) as s:
+    with connect(path) as s:
         s.sendall(session_bytes(**pairs))
         s.shutdown(socket.SHUT_WR)
         found = b""
@@ -287,50 +335,62 @@ def ask(path, **pairs):
 
 def password(door):
     name = door + ", password"
-    app = board(door, "echo:application", ["echo.py"],
-                {"gangway": {"accesslog": "tmp/access.log",
-                             "loglevel": "debug"}})
-    write(app, "passenger_wsgi.py", KEEP_PASSWORD
-          + read(app, "passenger_wsgi.py"))
-    with Apache(Site(app, door)) as a:
-        r = a.http(timeout=30 * SLOWER).get(
-            "/echo", "Proxy: http://evil.invalid/\r\n")
-        is_(r.status, 200, name + ": it answers")
-        secret = read(app, "tmp/kept")
-        ok(len(secret) >= 8, name + ": there is one")
-        sockets = glob.glob(a.state + "/instreg/*/apps.s/*")
-        is_(len(sockets), 1, name + ": one socket")
-        is_(os.stat(sockets[0]).st_mode & 0o777, 0o600,
-            name + ": of the owner alone")
-        good = ask(sockets[0], PASSENGER_CONNECT_PASSWORD=secret,
-                   HTTP_PROXY="http://evil.invalid/")
-        ok(good.startswith(b"HTTP/1.1 200 "), name + ": the right one", good)
-        for what, pairs in (
-                ("a wrong one", {"PASSENGER_CONNECT_PASSWORD":
-                                 secret[:-1] + "\x01"}),
-                ("a short one", {"PASSENGER_CONNECT_PASSWORD": secret[:-1]}),
-                ("none", {})):
-            answer = ask(sockets[0], **pairs)
-            ok(answer.startswith(b"HTTP/1.1 403 ")
-               and secret[:-1].encode() not in answer,
-               "%s: %s: 403" % (name, what), answer)
-        is_(ask(sockets[0], REQUEST_METHOD="ping",
-                PASSENGER_CONNECT_PASSWORD=secret), b"pong", name + ": ping")
-        is_(a.http(timeout=30 * SLOWER).get("/echo").status, 200,
-            name + ": still serves")
-        for where, text in (("the application", r.body + good),
-                            ("our log", read(app, "tmp/gangway.log")),
-                            ("the access log", read(app, "tmp/access.log")),
-                            ("the host's log", a.log())):
-            text = text if isinstance(text, str) else text.decode()
-            ok(secret not in text and "evil.invalid" not in text,
-               "%s: not in %s" % (name, where), text[-2000:])
-        ok(text.count("403") or "password" in read(
-            app, "tmp/gangway.log"), name + ": a refusal is logged",
-           read(app, "tmp/gangway.log")[-2000:])
-        ok(a.stop(), name + ": stops")
-        is_(glob.glob(a.state + "/instreg/*/apps.s/*"), [],
-            name + ": and leaves no socket")
+    a = Aboard(door, ("echo:application", ["echo.py"]),
+               accesslog="tmp/access.log", loglevel="debug")
+    write(a.folder, "passenger_wsgi.py", KEEP_PASSWORD
+          + a.read("passenger_wsgi.py"))
+    yield a
+    r = a.get("/echo", "Proxy: http://evil.invalid/\r\n")
+    is_(r.status, 200, name + ": it answers")
+    secret = a.read("tmp/kept")
+    ok(len(secret) >= 8, name + ": there is one")
+    sockets = sockets_of(a)
+    is_(len(sockets), 1, name + ": one socket")
+    is_(os.stat(sockets[0]).st_mode & 0o777, 0o600,
+        name + ": of the owner alone")
+    good = ask(sockets[0], PASSENGER_CONNECT_PASSWORD=secret,
+               HTTP_PROXY="http://evil.invalid/")
+    ok(good.startswith(b"HTTP/1.1 200 "), name + ": the right one", good)
+    for what, pairs in (
+            ("a wrong one", {"PASSENGER_CONNECT_PASSWORD":
+                             secret[:-1] + "\x01"}),
+            ("a short one", {"PASSENGER_CONNECT_PASSWORD": secret[:-1]}),
+            ("none", {})):
+        answer = ask(sockets[0], **pairs)
+        ok(answer.startswith(b"HTTP/1.1 403 ")
+           and secret[:-1].encode() not in answer,
+           "%s: %s: 403" % (name, what), answer)
+    is_(ask(sockets[0], REQUEST_METHOD="ping",
+            PASSENGER_CONNECT_PASSWORD=secret), b"pong", name + ": ping")
+    is_(a.get("/echo").status, 200, name + ": still serves")
+    refused = a.wait_text("tmp/gangway.log", "the connect password is not "
+                          "there or not right", 3)
+    for where, text in (("the application", (r.body + good).decode()),
+                        ("our log", a.read("tmp/gangway.log")),
+                        ("the access log", a.read("tmp/access.log")),
+                        ("the host's log", a.apache.log())):
+        ok(secret not in text and "evil.invalid" not in text,
+           "%s: not in %s" % (name, where), text[-2000:])
+    ok(refused, name + ": a refusal is logged",
+       a.read("tmp/gangway.log")[-2000:])
+    left = a.processes()
+    stopped = yield
+    ok(stopped and left and not any(map(alive, left)), name + ": stops")
+    is_([s for s in sockets if os.path.exists(s)], [],
+        name + ": and leaves no socket")
+
+
+def sockets_of(a):
+    """Passenger's folder is for all: those that this one's processes have."""
+    inodes = set()
+    for p in a.processes():
+        for fd in glob.glob("/proc/%d/fd/*" % p):
+            with contextlib.suppress(OSError):
+                inodes.update(re.findall(r"socket:\[(\d+)", os.readlink(fd)))
+    with open("/proc/net/unix") as f:
+        found = [line.split() for line in f]
+    return [x[7] for x in found if len(x) > 7 and x[6] in inodes
+            and "/apps.s/" in x[7]]
 
 
 # --- processes that die
@@ -338,99 +398,106 @@ def password(door):
 def no_pool(door):
     """keepalive = 0: no connection is pooled that could turn stale."""
     name = door + ", keepalive = 0"
-    with Aboard(door, keepalive=0) as a:
-        for _ in range(4):
-            a.get("/0")
-        old = a.applications()
-        killed = old + children(old[0])
-        for p in killed:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(p, signal.SIGKILL)      # or with its manager
-        wait_for(lambda: not any(alive(p) for p in killed))
-        is_(a.get("/0").status, 200, name + ": killed, and the next "
-            "request is answered")
-        ok(wait_for(lambda: a.applications() not in ([], old), 10 * SLOWER),
-           name + ": by another process")
+    a = Aboard(door, keepalive=0)
+    yield a
+    for _ in range(4):
+        a.get("/0")
+    old = a.processes()
+    killed = old + children(old[0])
+    for p in killed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(p, signal.SIGKILL)      # or with its manager
+    wait_for(lambda: not any(alive(p) for p in killed))
+    is_(a.get("/0").status, 200, name + ": killed, and the next "
+        "request is answered")
+    ok(wait_for(lambda: a.processes() not in ([], old)),
+       name + ": by another process")
 
 
 def worker_dies(door):
     name = door + ", a worker dies"
-    with Aboard(door, threads=2) as a:
-        worker = int(a.get("/0").body)
-        process = a.applications()
-        ok(a.get("/segv").status >= 500, name + ": its request gets an error")
+    a = Aboard(door, threads=2)
+    yield a
+    worker = int(a.get("/0").body)
+    process = a.processes()
+    ok(a.get("/segv").status >= 500, name + ": its request gets an error")
 
-        def again():
-            try:
-                r = a.get("/0")
-            except (OSError, Broken):
-                return False
-            return r.status == 200 and int(r.body) != worker
-        ok(wait_for(again, 20 * SLOWER), name + ": another one serves")
-        is_(a.applications(), process, name + ": Passenger sees no change")
+    def again():
+        try:
+            r = a.get("/0")
+        except (OSError, Broken):
+            return False
+        return r.status == 200 and int(r.body) != worker
+    ok(wait_for(again), name + ": another one serves")
+    is_(a.processes(), process, name + ": Passenger sees no change")
 
 
 def in_flight(door):
     """What runs when the application is replaced comes to its end."""
     name = door + ", restart-app under a request"
-    with Aboard(door, conf="SetEnv T_CALLS tmp/calls\n") as a:
-        worker = a.get("/0").body
-        old = a.applications()
-        got = []
-        client = threading.Thread(
-            target=lambda: got.append(a.get("/2000")))
-        client.start()
-        wait_for(lambda: "/2000" in a.read("tmp/calls"), 20 * SLOWER)
-        said = a.passenger("restart-app", a.folder)
-        r = a.get("/0")
-        ok(r.status == 200 and r.body != worker,
-           name + ": a new process serves", said)
-        client.join()
-        is_([(r.status, r.body) for r in got], [(200, worker)],
-            name + ": the old one finishes")
-        ok(wait_for(lambda: not any(alive(p) for p in old), 10 * SLOWER),
-           name + ": and ends")
+    a = Aboard(door, HELD)
+    yield a
+    worker = a.get("/0").body
+    old = a.processes()
+    asked = a.ask("/held")
+    a.began("/held")
+    said = a.apache.passenger("restart-app", a.folder)
+    r = a.get("/0")
+    ok(r.status == 200 and r.body != worker,
+       name + ": a new process serves", said)
+    is_(asked.status, None, name + ": while the old one has its request")
+    a.let_go("/held")
+    is_((asked.result(), asked.body), (200, worker),
+        name + ": the old one finishes")
+    ok(wait_for(lambda: not any(alive(p) for p in old)),
+       name + ": and ends")
 
 
 def left_alone(door):
     """Passenger's core is killed: the application ends by itself."""
     name = door + ", the core dies"
-    with Aboard(door) as a:
-        a.get("/0")
-        old = a.applications()
-        all_old = old + children(old[0])
-        os.kill(a.core(), signal.SIGKILL)
-        gone = wait_for(lambda: not any(
-            os.path.exists("/proc/%d/status" % p) for p in all_old),
-            20 * SLOWER)
-        ok(gone, name + ": no process of ours is left", all_old)
+    a = Aboard(door)
+    yield a
+    a.get("/0")
+    old = a.processes()
+    all_old = old + children(old[0])
+    os.kill(a.apache.core(), signal.SIGKILL)
+    gone = wait_for(lambda: not any(
+        os.path.exists("/proc/%d/status" % p) for p in all_old))
+    ok(gone, name + ": no process of ours is left", all_old)
 
-        def again():
-            try:
-                return a.get("/0").status == 200
-            except (OSError, Broken):
-                return False
-        ok(wait_for(again, 20 * SLOWER, 0.1), name + ": the next serves")
+    def again():
+        try:
+            return a.get("/0").status == 200
+        except (OSError, Broken):
+            return False
+    ok(wait_for(again, step=0.1), name + ": the next serves")
 
 
 def main():
     why = missing()
     if why:
         skip_all(why)
-    guard(240)
+    guard(900)
     wanted = sys.argv[1:]
-    for what, names in (
-            (queue, BOTH), (threads, BOTH), (time_limit, BOTH), (recycling, BOTH),
-            (access_log, DOORS), (from_htaccess, ("A exec", "B")),
-            (app_from_htaccess, ("B", "D")), (workers_of_ini, ("B",)),
-            (production, DOORS), (development, ("A exec", "A inside", "B",
-                                                "D")),
-            (bad_settings, ("A exec", "A inside", "B")),
-            (modules, BOTH), (itself, BOTH),
+
+    def cases(*table):
+        return [(what, door) for what, doors in table for door in doors
+                if not wanted or what.__name__ in wanted]
+    # What takes longest comes first.
+    together([
+        (serve, cases(
+            (time_limit, BOTH), (in_flight, BOTH), (modules, BOTH),
+            (production, DOORS), (from_htaccess, ("A exec", "B")),
+            (recycling, BOTH), (queue, BOTH), (threads, BOTH),
+            (access_log, DOORS), (app_from_htaccess, ("B", "D")),
+            (workers_of_ini, ("B",)),
+            (development, ("A exec", "A inside", "B", "D")),
+            (bad_settings, ("A exec", "A inside", "B")), (itself, BOTH),
             (password, BOTH), (no_pool, ("A exec", "C")),
-            (worker_dies, BOTH), (in_flight, BOTH), (left_alone, BOTH)):
-        if not wanted or what.__name__ in wanted:
-            doors(what, names)
+            (worker_dies, BOTH)), 6, "PassengerStatThrottleRate 0"),
+        (serve, cases((left_alone, BOTH[:1]))),
+        (serve, cases((left_alone, BOTH[1:])))], 3)
     done()
 
 

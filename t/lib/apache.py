@@ -6,7 +6,8 @@
 Apache has its own configuration, loopback ports and state folder; the
 applications run as an unprivileged user. stop() returns when all of its
 processes are gone: Apache, Passenger's watchdog and core, applications.
-board() puts an application into a folder the way a door wants it.
+board() puts an application into a folder the way a door wants it. Aboard is
+that with its site, and serve() runs cases that share an Apache.
 """
 import contextlib
 import grp
@@ -18,13 +19,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 from process import Process, alive, children, free_port, running, tmpdir, tree
-from server import APPS, BUILD, GANGWAY, SLOWER, TOP, find_program
+from server import APPS, BUILD, GANGWAY, TOP, find_program
+from talk import Asked
 import tap
-from wait import wait_for
+from wait import PATIENCE, text_of, wait_for, wait_readable, wait_text
 from wire import Http, connect
 
 APACHE = "/usr/sbin/apache2"
@@ -81,6 +81,20 @@ def public_dir():
     folder = tmpdir()
     os.chmod(folder, 0o755)
     return folder
+
+
+@contextlib.contextmanager
+def ends(pids):
+    """Descriptors that are readable when these processes have ended."""
+    fds = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            fds.append(os.pidfd_open(pid))
+    try:
+        yield fds
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 _installed = None
@@ -241,6 +255,7 @@ class Apache(Process):
         self.sites, self.mpm = sites, mpm
         for site in sites:
             give(site.folder)
+            site.apache = self
         # A port may have been taken meanwhile; and Passenger's module may
         # crash Apache while it starts (double free), seldom.
         for _ in range(4):
@@ -272,7 +287,7 @@ class Apache(Process):
                          + [APACHE, "-D", "FOREGROUND", "-f",
                             state + "/httpd.conf"], cwd=state)
         wait_for(lambda: self.popen.poll() is not None or self.accepts(),
-                 30 * SLOWER, 0.02)
+                 step=0.02)
         return self.popen.poll() is None and self.accepts()
 
     def text(self, conf):
@@ -300,8 +315,8 @@ class Apache(Process):
                   "PassengerLogFile %s/passenger.log" % state,
                   "PassengerDisableSecurityUpdateCheck on",
                   "PassengerDisableAnonymousTelemetry on",
-                  "PassengerMaxPoolSize 12",
-                  "PassengerStartTimeout %d" % (30 * SLOWER), conf,
+                  "PassengerMaxPoolSize %d" % max(12, 2 * len(self.sites)),
+                  "PassengerStartTimeout %d" % PATIENCE, conf,
                   "<Directory />", "AllowOverride None",
                   "Require all denied", "</Directory>"]
         return "\n".join(lines) + "\n" + "".join(
@@ -312,7 +327,7 @@ class Apache(Process):
             return False
         try:
             for site in self.sites:
-                connect(site.address, 1).close()
+                connect(site.address).close()
             return True
         except OSError:
             return False
@@ -328,12 +343,7 @@ class Apache(Process):
         """What Apache and Passenger said, and applications through them."""
         text = super().log()
         for name in ("error.log", "passenger.log"):
-            try:
-                with open(os.path.join(self.state, name),
-                          errors="backslashreplace") as f:
-                    text += f.read()
-            except OSError:
-                pass
+            text += text_of(os.path.join(self.state, name))
         return text
 
     def core(self):
@@ -376,10 +386,12 @@ class Apache(Process):
         before = self.log().count("resuming normal operations")
         self.send_signal(signal.SIGUSR1)
         return wait_for(
-            lambda: self.log().count("resuming normal operations") > before
-            and not any(alive(p) for p in old) and self.core(), 20 * SLOWER)
+            lambda: self.popen.poll() is not None
+            or self.log().count("resuming normal operations") > before
+            and not any(alive(p) for p in old) and self.core()
+        ) and self.popen.poll() is None
 
-    def stop(self, sig=signal.SIGTERM, seconds=30):
+    def stop(self, sig=signal.SIGTERM, seconds=PATIENCE):
         """End it. Are all of its processes gone, none of them killed?
         (Apache's own status is not asked: Passenger's module may crash it
         when all is done.)"""
@@ -387,9 +399,10 @@ class Apache(Process):
             self.kill()
             return False
         mine = tree(self.pid)
-        self.send_signal(sig)
-        gone = self.wait(seconds * SLOWER) is not None and wait_for(
-            lambda: not any(alive(p) for p in mine), seconds * SLOWER)
+        with ends(mine[1:]) as fds:
+            self.send_signal(sig)
+            gone = (self.wait(seconds) is not None
+                    and wait_readable(fds, seconds=seconds))
         if not gone:
             tap.note("still there: %s" % [p for p in mine if alive(p)])
         self.kill(mine)
@@ -408,65 +421,74 @@ sys.dont_write_bytecode = True
 
 
 SLEEPY = ("sleepy:application", ["sleepy.py"])
+HELD = ("held:application", ["held.py"])
 
 
-def read(folder, name):
-    try:
-        with open(os.path.join(folder, name), errors="backslashreplace") as f:
-            return f.read()
-    except FileNotFoundError:
-        return ""
-
-
-class Aboard(Apache):
-    """One application of t/apps behind one door, with these settings."""
+class Aboard(Site):
+    """One application of t/apps behind one door, with these settings. The
+    calls of SLEEPY and HELD are noted in its tmp/calls."""
 
     def __init__(self, door, app=SLEEPY, htaccess="", extra=None, conf="",
-                 env="production", apache="", **settings):
-        self.folder = board(door, *app, {"gangway": settings}
-                            if settings else None)
+                 env="production", **settings):
+        folder = board(door, *app, {"gangway": settings}
+                       if settings else None)
         for name, text in (extra or {}).items():
-            write(self.folder, name, text)
+            write(folder, name, text)
         if htaccess:
-            write(self.folder, "public/.htaccess", htaccess)
-        super().__init__(Site(self.folder, door, conf=conf, env=env),
-                         conf=apache)
+            write(folder, "public/.htaccess", htaccess)
+        super().__init__(folder, door, env=env,
+                         conf=conf + "SetEnv T_CALLS tmp/calls\n")
+        self.apache = None
 
     def get(self, target, headers=""):
-        with self.http(timeout=30 * SLOWER) as c:
+        with self.http() as c:
             return c.get(target, headers)
 
-    def at_once(self, targets):
-        """[(status, body, seconds)] of requests that begin together."""
-        found, ready = [None] * len(targets), threading.Barrier(len(targets))
+    def ask(self, target):
+        """In the background."""
+        return Asked(self.address, target)
 
-        def one(i, target):
-            with self.http(timeout=30 * SLOWER) as c:
-                ready.wait()
-                t0 = time.monotonic()
-                r = c.get(target)
-                found[i] = (r.status, r.body, time.monotonic() - t0)
-        threads = [threading.Thread(target=one, args=a)
-                   for a in enumerate(targets)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        return found
+    def began(self, path, count=1):
+        """Wait until the application was called so often for it."""
+        return self.wait_text("tmp/calls", " %s\n" % path, count)
+
+    def let_go(self, path):
+        """Let HELD answer what waits at this path."""
+        write(self.folder, "tmp/calls" + path.replace("/", "."), "")
+
+    def processes(self):
+        """Those that Passenger started for it."""
+        return self.apache.applications(self)
 
     def read(self, name):
-        return read(self.folder, name)
+        return text_of(os.path.join(self.folder, name))
 
-    def wait_text(self, name, text):
-        wait_for(lambda: text in self.read(name), 5 * SLOWER)
-        return self.read(name)
+    def wait_text(self, name, text, count=1):
+        return wait_text(os.path.join(self.folder, name), text, count)
 
 
-def doors(what, names=BOTH):
-    """what(door) for each of them that can be."""
-    for door in names:
+def serve(cases, at_once=6, conf=""):
+    """Run cases, each (what, door), behind one Apache. what(door) yields
+    the site, or a list of sites, that it needs, and goes on when they are
+    served; from a second yield when Apache has stopped: whether that left
+    nothing."""
+    begun, sites = [], []
+    for what, door in cases:
         why = cannot(door)
         if why:
-            tap.skip("%s: %s" % (door, why))
-        else:
-            tap.attempt(what, door)
+            tap.skip("%s, %s: %s" % (what.__name__, door, why))
+            continue
+        case = what(door)
+        needs = next(case)
+        sites += needs if isinstance(needs, list) else [needs]
+        begun.append(case)
+
+    def go_on(case, value=None):
+        with contextlib.suppress(StopIteration):
+            case.send(value)
+    if begun:
+        with Apache(*sites, conf=conf) as a:
+            tap.together([(go_on, case) for case in begun], at_once)
+            stopped = a.stop()
+            for case in begun:
+                tap.attempt(go_on, case, stopped)

@@ -1,8 +1,13 @@
-"""A browser's part: one client with its cookies, who keeps what it saw in a
-form that is the same for each server.
+"""A browser's part: Talk is one client with its cookies, who keeps what it
+saw in a form that is the same for each server; Asked is one request in the
+background.
 """
 import hashlib
 import re
+import threading
+import time
+
+from wire import Broken, Fcgi, Http
 
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 # The server's own, or framing that each may choose.
@@ -69,3 +74,35 @@ class Talk:
 
     def form(self, **fields):
         return "&".join("%s=%s" % f for f in fields.items()).encode()
+
+
+class Asked(threading.Thread):
+    """A request in the background, by HTTP, or by FastCGI to a path: .status
+    (None while there is no answer, 0 where it was lost), .body and .seconds.
+    """
+
+    def __init__(self, address, target):
+        super().__init__(daemon=True)
+        self.address, self.target = address, target
+        self.status, self.body, self.seconds = None, b"", 0.0
+        self.start()
+
+    def run(self):
+        t0, status = time.monotonic(), 0
+        try:
+            if isinstance(self.address, str):
+                with Fcgi(self.address) as c:
+                    r = c.request(self.target)
+            else:
+                with Http(self.address) as c:
+                    r = c.get(self.target)
+            if r is not None and r.complete:
+                status, self.body = r.status, r.body
+        except (OSError, Broken):
+            pass
+        self.seconds = time.monotonic() - t0
+        self.status = status
+
+    def result(self):
+        self.join()
+        return self.status
