@@ -5,8 +5,11 @@ may fail.
 Clients that keep their connection to Apache and clients that make a new one
 for each request, while the application is restarted by tmp/restart.txt and
 by passenger-config, detached, recycled by our max_requests, and while Apache
-is restarted gracefully. T_SECONDS (or the first argument) is how long each
-of them takes. T_DOORS=stock: the same with Passenger's own loader.
+is restarted gracefully. `make check` has a taste of it: each happens twice,
+all at once, under clients that pause. T_SECONDS above 30 (`make soak`, or
+the first argument) is how long each of them takes, one after the other and
+as fast as it can; --full is 300. T_DOORS=stock: the same with Passenger's own
+loader.
 """
 import collections
 import os
@@ -18,14 +21,20 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
-from apache import SLOWER, Apache, Site, board, cannot, missing
-from tap import attempt, done, guard, note, ok, skip, skip_all
-from wait import wait_for
+from apache import Aboard, Apache, cannot, missing, serve
+from process import alive
+from tap import done, guard, note, ok, skip, skip_all, together
+from wait import PATIENCE, pace, wait_for
 from wire import Broken, Http
 
+HELLO = ("hello:application", ["hello.py"])
 ACCESS = "tmp/access.log"
-SECONDS = float(sys.argv[1] if len(sys.argv) > 1
-                else os.environ.get("T_SECONDS", "3"))
+SECONDS = (300 if "--full" in sys.argv else float(
+    sys.argv[1] if len(sys.argv) > 1 else os.environ.get("T_SECONDS", "0")))
+FULL = SECONDS > 30
+TIMES = 1 if FULL else 2        # at least so often
+PAUSE = 0 if FULL else 0.01     # of each client
+TRAFFIC = 100 if FULL else 20   # what each event must see of it
 
 
 class Load:
@@ -39,8 +48,8 @@ class Load:
     module crashes children of Apache's then; Apache's log says how many.
     """
 
-    def __init__(self, server, closing):
-        self.server, self.closing = server, closing
+    def __init__(self, site, closing):
+        self.site, self.closing = site, closing
         self.stop = threading.Event()
         self.lock = threading.Lock()
         self.pids = collections.Counter()
@@ -82,7 +91,7 @@ class Load:
         return r["connection"].lower() != "close"
 
     def client(self):
-        return Http(self.server.address, timeout=30 * SLOWER)
+        return Http(self.site.address)
 
     def kept(self):
         while not self.stop.is_set():
@@ -90,6 +99,7 @@ class Load:
             while not self.stop.is_set() and self.one(
                     "kept", c, first=first):
                 first = False
+                pace(PAUSE)
             c.close()
 
     def new(self):
@@ -97,6 +107,7 @@ class Load:
             c = self.client()
             self.one("new", c, "Connection: close\r\n")
             c.close()
+            pace(PAUSE)
 
     def served(self):
         with self.lock:
@@ -105,7 +116,7 @@ class Load:
     def give_up(self):
         self.stop.set()
         for t in self.threads:
-            t.join(40 * SLOWER)
+            t.join(PATIENCE)
 
     def end(self, name, times, fewest):
         self.give_up()
@@ -117,14 +128,12 @@ class Load:
         ok(not self.failures and total > 0, name + ": no request failed",
            "\n".join(self.examples[:8]))
         if self.closing:
-            crashes = self.server.log().count("exit signal")
+            crashes = self.site.apache.log().count("exit signal")
 
             def logged():
-                with open(os.path.join(self.server.sites[0].folder,
-                                       ACCESS)) as f:
-                    return set(re.findall(r"/hello\?\d+", f.read()))
+                return set(re.findall(r"/hello\?\d+", self.site.read(ACCESS)))
             # The line is written when the answer has been sent.
-            wait_for(lambda: len(logged()) >= total, 10 * SLOWER)
+            wait_for(lambda: len(logged()) >= total)
             reached = logged()
             lost = [one for one in self.silent if one in reached]
             note("%s: Apache closed %d of its connections, and %d of its "
@@ -141,118 +150,134 @@ class Load:
 
 # --- what happens meanwhile: each does it once, and waits until it is so
 
-def other_process(a, old, seconds=20):
-    return wait_for(lambda: set(a.applications()) - set(old),
-                    seconds * SLOWER, 0.05)
+def other_process(a, old):
+    return wait_for(lambda: set(a.processes()) - set(old), step=0.05)
 
 
 def restart_txt(a):
-    old = a.applications()
-    path = os.path.join(a.sites[0].folder, "tmp", "restart.txt")
+    old = a.processes()
+    path = os.path.join(a.folder, "tmp", "restart.txt")
     with open(path, "w"):
         pass
     # Its time stamp counts in seconds, and must differ.
-    restart_txt.stamp = max(restart_txt.stamp + 1, int(time.time()))
-    os.utime(path, (restart_txt.stamp, restart_txt.stamp))
+    a.stamp = max(getattr(a, "stamp", 0) + 1, int(time.time()))
+    os.utime(path, (a.stamp, a.stamp))
     return other_process(a, old)
 
 
-restart_txt.stamp = 0
-
-
 def restart_app(a):
-    old = a.applications()
-    said = a.passenger("restart-app", a.sites[0].folder)
+    old = a.processes()
+    said = a.apache.passenger("restart-app", a.folder)
     return other_process(a, old) or note(said)
 
 
 def detach(a):
-    old = a.applications()
+    old = a.processes()
     for p in reversed(old):         # some of them may be leaving already
-        said = a.passenger("detach-process", str(p))
+        said = a.apache.passenger("detach-process", str(p))
         if "Could not" not in said:
             return other_process(a, old) or note(said)
     return note(said)
 
 
 def graceful(a):
-    return a.restart()
+    return a.apache.restart()
 
 
-def churn(door, name, what, settings):
+def nothing(a):
+    """Workers are recycled by themselves."""
+    pace(0.05)
+    return True
+
+
+def churn(a, name, what):
+    """One kind of it, under load. None, without a test, where Apache has
+    crashed; else the processes that are left."""
+    # A process must be there before it can be replaced.
+    a.get("/hello")
+    first = a.processes()
+    load = Load(a, what is graceful)
+    end, times, fine = time.monotonic() + SECONDS, 0, True
+
+    def go_on():
+        return (time.monotonic() < end or times < TIMES
+                or what is nothing and len(load.pids) < 5)
+    while fine and go_on():
+        fine = what(a)
+        times += bool(fine)
+        # Each of them must see traffic.
+        before = load.served()
+        wait_for(lambda: load.served() > before + TRAFFIC
+                 or a.apache.popen.poll() is not None)
+    died = a.apache.popen.poll()
+    if died is not None and died < 0:
+        load.give_up()
+        note("%s: Apache died of signal %d\n%s" % (
+            name, -died, a.apache.log()[-1500:]))
+        return None
+    if what is nothing:
+        times = 0
+        ok(a.processes() == first, name + ": in the same process")
+    load.end(name, times, times or 5)
+    ok(fine, name + ": each one happened", (died, a.apache.log()[-3000:]))
+    return a.processes()
+
+
+def case(name, what, **settings):
+    """As serve() wants it."""
+    def run(door):
+        title = "%s, %s" % (door, name)
+        # All clients find room in one process.
+        a = Aboard(door, HELLO, threads=8, **settings)
+        yield a
+        left = churn(a, title, what)
+        stopped = yield
+        ended(a, title, stopped and left and not any(map(alive, left)))
+    return run
+
+
+def ended(a, name, stopped):
+    ok(stopped, name + ": stops, nothing is left")
+    text = a.apache.log() + a.read("tmp/gangway.log")
+    ok("Traceback" not in text, name + ": nothing raised", text[-3000:])
+
+
+def gracefully(door):
     """Passenger's module may crash Apache's own first process at a graceful
     restart: that run says nothing, and there are two more."""
-    left = 3
-    while not run(door, "%s, %s" % (door, name), what, settings, left):
-        left -= 1
-
-
-def run(door, name, what, settings, left):
-    """False, without a test: Apache has crashed."""
-    folder = board(door, "hello:application", ["hello.py"],
-                   {"gangway": settings})
-    with Apache(Site(folder, door), conf="PassengerStatThrottleRate 0",
-                mpm="mpm_prefork" if what is graceful else "mpm_event") as a:
-        # A process must be there before it can be replaced.
-        a.http(timeout=30 * SLOWER).get("/hello")
-        first = a.applications()
-        load = Load(a, what is graceful)
-        end, times, fine = time.monotonic() + SECONDS, 0, True
-
-        def go_on():
-            if what is not None:
-                return time.monotonic() < end or times == 0
-            return time.monotonic() < end or (
-                len(load.pids) < 5
-                and time.monotonic() < end + 30 * SLOWER)
-        while go_on():
-            if what is None:
-                time.sleep(0.1)
-            elif not what(a):
-                fine = False
-                break
-            times += 1
-            # Each of them must see traffic.
-            before = load.served()
-            wait_for(lambda: load.served() > before + 100, 5 * SLOWER)
-        if a.popen.poll() is not None and a.popen.returncode < 0 and left > 1:
-            load.give_up()
-            note("%s: Apache died of signal %d\n%s" % (
-                name, -a.popen.returncode, a.log()[-1500:]))
-            return False
-        if what is None:
-            times = 0
-            ok(a.applications() == first, name + ": in the same process")
-        load.end(name, times, times or 5)
-        ok(fine, name + ": each one happened", (a.popen.poll(),
-                                                a.log()[-3000:]))
-        ok(a.stop(), name + ": stops, nothing is left")
-        ok("Traceback" not in a.log(), name + ": nothing raised",
-           a.log()[-3000:])
-    return True
+    name = door + ", Apache's graceful restart"
+    for _ in range(3):
+        a = Aboard(door, HELLO, threads=8, accesslog=ACCESS)
+        with Apache(a, conf="PassengerStatThrottleRate 0",
+                    mpm="mpm_prefork") as apache:
+            if churn(a, name, graceful) is not None:
+                ended(a, name, apache.stop())
+                return
+    ok(False, name + ": Apache died three times")
 
 
 def main():
     why = missing()
     if why:
         skip_all(why)
-    guard(int(SECONDS * 20 + 120))
-    doors = [d for d in os.environ.get("T_DOORS", "").split(",") if d]
-    quick = {"threads": 8}      # all clients find room in one process
-    for door in doors or ("A exec", "A inside"):
+    guard(int(SECONDS * 20 + 900))
+    doors = []
+    for door in (os.environ.get("T_DOORS") or "A exec,A inside").split(","):
         if cannot(door):
             skip("%s: %s" % (door, cannot(door)))
-            continue
-        for name, what, settings in (
-                ("restart.txt", restart_txt, quick),
-                ("restart-app", restart_app, quick),
-                ("detach-process", detach, quick),
-                ("Apache's graceful restart", graceful, dict(
-                    quick, accesslog=ACCESS)),
-                ("max_requests", None, dict(
-                    quick, max_requests=50, max_requests_jitter=10))):
-            if door != "stock" or what:
-                attempt(churn, door, name, what, settings)
+        else:
+            doors.append(door)
+    cases = [(case(name, what, **settings), door) for door in doors
+             for name, what, settings in (
+                 ("restart-app", restart_app, {}),
+                 ("detach-process", detach, {}),
+                 ("max_requests", nothing, dict(
+                     max_requests=50, max_requests_jitter=10)),
+                 ("restart.txt", restart_txt, {}))
+             if door != "stock" or what is not nothing]
+    together([(gracefully, door) for door in doors] +
+             [(serve, cases, 1 if FULL else 4, "PassengerStatThrottleRate 0")],
+             1 if FULL else 3)
     done()
 
 
