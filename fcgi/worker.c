@@ -201,6 +201,7 @@ leave(struct serving *s, uint64_t now)
 
 	if (s->leave_by_ms == 0) {
 		s->leave_by_ms = now + s->graceful_ms;
+		log_debug("Worker leaving (pid: %ld)", (long)getpid());
 		atomic_store(&s->place->state, PLACE_LEAVING);
 		acceptors_close(&s->net);
 		handoff_stop(&s->net);

@@ -14,32 +14,23 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
 from process import Process, alive, children, free_port, running, tmpdir, tree
-from server import (APPS, IS_GANGWAY, SLOWER, TOP, Nginx, find_program, need,
+from server import (APPS, IS_GANGWAY, TOP, Nginx, find_program, need,
                     python_has)
-from talk import FORM, Talk
-from tap import attempt, done, guard, is_, note, ok, skip, skip_all
-from wait import wait_for
-from wire import Broken, Fcgi, Http
+from talk import FORM, Asked, Talk
+from tap import done, guard, is_, note, ok, skip, skip_all, together
+from wait import PATIENCE, text_of, wait_for, wait_text
+from wire import Broken, Fcgi, connect
 
 APPS = os.path.abspath(APPS)
 SAMPLE = os.path.join(TOP, "shim", "nginx", "gangway.conf")
 SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 TERM, INT, KILL, HUP, USR1 = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL,
                               signal.SIGHUP, signal.SIGUSR1)
-
-
-def read(path):
-    try:
-        with open(path, errors="backslashreplace") as f:
-            return f.read()
-    except FileNotFoundError:
-        return ""
 
 
 def shown(text):
@@ -75,11 +66,11 @@ class Spawned:
                      **(env or {}))
         self.said = subprocess.run(argv, env=clean, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT,
-                                   timeout=60).stdout.decode()
-        self.pids = [int(p) for p in read(pids).split()]
+                                   timeout=PATIENCE).stdout.decode()
+        self.pids = [int(p) for p in text_of(pids).split()]
         self.all = set(self.pids)
         running.append(self)
-        if wait and not wait_for(self.answers, 20 * SLOWER, 0.02):
+        if wait and not wait_for(self.answers, step=0.02):
             shown(self.said + self.log())
 
     def __enter__(self):
@@ -91,11 +82,11 @@ class Spawned:
         self.kill()
 
     def log(self):
-        return read(self.log_path)
+        return text_of(self.log_path)
 
     def answers(self):
         try:
-            with Fcgi(self.address, timeout=5) as c:
+            with Fcgi(self.address) as c:
                 return c.request("/pid") is not None
         except (OSError, Broken):
             return False
@@ -104,10 +95,18 @@ class Spawned:
         """The pids that called the application for it, once n have."""
         def found():
             pids = [int(line.split()[0])
-                    for line in read(self.calls).splitlines()
+                    for line in text_of(self.calls).splitlines()
                     if line.split()[1] == path]
             return len(pids) >= n and pids
-        return wait_for(found, 15 * SLOWER) or [0]
+        return wait_for(found) or [0]
+
+    def let_go(self, path):
+        """Let `held` answer what waits at this path."""
+        open(self.calls + path.replace("/", "."), "w").close()
+
+    def leaving(self, n):
+        """Wait until so many workers have been told to go (at debug)."""
+        return wait_text(self.log_path, "Worker leaving", n)
 
     def family(self):
         """All living processes that came of it."""
@@ -115,10 +114,9 @@ class Spawned:
             self.all.update(tree(p))
         return sorted(p for p in self.all if alive(p))
 
-    def gone(self, seconds=10):
+    def gone(self):
         self.family()
-        return wait_for(lambda: not any(map(alive, self.all)),
-                        seconds * SLOWER)
+        return wait_for(lambda: not any(map(alive, self.all)))
 
     def signal(self, sig):
         for p in self.pids:
@@ -137,7 +135,7 @@ class Spawned:
 
 def site(address, public):
     """The configuration that is shipped, in this place."""
-    text = read(SAMPLE)
+    text = text_of(SAMPLE)
     for a, b in (("unix:/run/gangway/app.sock", "unix:" + address),
                  ("/srv/app/public", public),
                  ("listen 80;", "listen 127.0.0.1:PORT;"),
@@ -150,33 +148,6 @@ def site(address, public):
 
 def sample(address, public=None):
     return Nginx(site=site(address, public or tmpdir()))
-
-
-class Asked(threading.Thread):
-    """One request in the background; .status, 0 where it was lost."""
-
-    def __init__(self, address, target):
-        super().__init__()
-        self.address, self.target = address, target
-        self.status, self.body = 0, b""
-        self.start()
-
-    def run(self):
-        try:
-            if isinstance(self.address, str):
-                with Fcgi(self.address, timeout=30 * SLOWER) as c:
-                    r = c.request(self.target)
-            else:
-                with Http(self.address, timeout=30 * SLOWER) as c:
-                    r = c.get(self.target)
-            if r is not None and r.complete:
-                self.status, self.body = r.status, r.body
-        except (OSError, Broken):
-            pass
-
-    def result(self):
-        self.join()
-        return self.status
 
 
 # --- nginx and spawn-fcgi
@@ -262,26 +233,28 @@ def test_admin():
 
 def test_workers():
     """Where the number of workers counts."""
-    for name, args, env, ini, want in (
+    together([(workers_by, *row) for row in (
             ("nobody said so", [], {}, "", 0),
             ("[gangway], which is for any place", [], {},
              "[gangway]\nworkers = 3\n", 0),
             ("GUNICORN_WORKERS", [], {"GUNICORN_WORKERS": "3"}, "", 0),
             ("[host]", [], {}, "[host]\nworkers = 3\n", 3),
             ("GANGWAY_WORKERS", [], {"GANGWAY_WORKERS": "3"}, "", 3),
-            ("the command line", ["-w", "3"], {}, "", 3)):
-        d = tmpdir()
-        with open(d + "/gangway.ini", "w") as f:
-            f.write(ini)
-        with Spawned("--pythonpath", APPS, *args, "sleepy", cwd=d,
-                     env=env) as s:
-            ok(wait_for(lambda: len(children(s.pids[0])) == want,
-                        10 * SLOWER),
-               "workers by %s: %d of our own" % (name, want), s.log())
-            ok(("workers (" in s.log() and "is overridden by the host, "
-                "fastcgi" in s.log()) == (want == 0 and bool(env or ini)),
-               "workers by %s: the log says what does not count" % name,
-               s.log())
+            ("the command line", ["-w", "3"], {}, "", 3))], 3)
+
+
+def workers_by(name, args, env, ini, want):
+    d = tmpdir()
+    with open(d + "/gangway.ini", "w") as f:
+        f.write(ini)
+    with Spawned("--pythonpath", APPS, *args, "sleepy", cwd=d,
+                 env=env) as s:
+        ok(wait_for(lambda: len(children(s.pids[0])) == want),
+           "workers by %s: %d of our own" % (name, want), s.log())
+        ok(("workers (" in s.log() and "is overridden by the host, "
+            "fastcgi" in s.log()) == (want == 0 and bool(env or ini)),
+           "workers by %s: the log says what does not count" % name,
+           s.log())
 
 
 def test_page():
@@ -301,36 +274,45 @@ def test_page():
                "the page: " + name, row)
 
 
-def test_stop():
-    """TERM and USR1 drain, INT does not, with and without our workers."""
-    for kind, args in (("alone", []), ("three workers", ["-w", "3"])):
-        for sig in (TERM, USR1):
-            with Spawned(*args, "sleepy") as s, sample(s.address) as n:
-                family = s.family()
-                asked = [Asked(n.address, "/1000") for _ in range(3)]
-                s.began("/1000", 3)
-                s.signal(sig)
-                is_([a.result() for a in asked], [200] * 3,
-                    "%s, %s: what runs is finished" % (kind, sig.name))
-                ok(s.gone() and len(family) >= 1,
-                   "%s, %s: and no process is left" % (kind, sig.name),
-                   str(s.family()))
-                ok(os.path.exists(s.address), "%s, %s: the starter's socket "
-                   "stays" % (kind, sig.name))
-        with Spawned(*args, "sleepy") as s:
-            asked = Asked(s.address, "/20000")
-            s.began("/20000")
-            s.signal(INT)
-            ok(s.gone(5) and asked.result() == 503,
-               "%s, INT: at once" % kind, s.log())
+ALONE_OR_NOT = (("alone", [], 1), ("three workers", ["-w", "3"], 3))
+
+
+def stop_drains(kind, args, n, sig):
+    """TERM and USR1 drain, with and without our workers."""
+    with Spawned("--log-level", "debug", *args, "held") as s, \
+            sample(s.address) as web:
+        family = s.family()
+        asked = [Asked(web.address, "/held") for _ in range(3)]
+        s.began("/held", 3)
+        s.signal(sig)
+        s.leaving(n)
+        s.let_go("/held")
+        is_([a.result() for a in asked], [200] * 3,
+            "%s, %s: what runs is finished" % (kind, sig.name))
+        ok(s.gone() and len(family) >= 1,
+           "%s, %s: and no process is left" % (kind, sig.name),
+           str(s.family()))
+        ok(os.path.exists(s.address), "%s, %s: the starter's socket "
+           "stays" % (kind, sig.name))
+
+
+def stop_cuts(kind, args):
+    """INT does not wait: neither for what would never end, nor for the
+    time that it would be given."""
+    with Spawned("--graceful-timeout", "3600", *args, "held") as s:
+        asked = Asked(s.address, "/held")
+        s.began("/held")
+        s.signal(INT)
+        ok(s.gone() and asked.result() == 503,
+           "%s, INT: at once" % kind, s.log())
 
 
 def test_killed_manager():
     with Spawned("-w", "3", "sleepy") as s:
-        wait_for(lambda: len(children(s.pids[0])) == 3, 10 * SLOWER)
+        wait_for(lambda: len(children(s.pids[0])) == 3)
         family = s.family()
         s.signal(KILL)
-        ok(s.gone(3) and len(family) == 4,
+        ok(s.gone() and len(family) == 4,
            "a manager that is killed takes its workers along",
            str(family) + s.log())
 
@@ -344,8 +326,7 @@ def test_logs():
             log = d + "/access.log"
             os.rename(log, log + ".1")
             s.signal(HUP)
-            ok(wait_for(lambda: s.answers() and "/pid" in read(log),
-                        10 * SLOWER),
+            ok(wait_for(lambda: s.answers() and "/pid" in text_of(log)),
                kind + ": HUP opens the logs again", s.log())
             ok(alive(s.pids[0]), kind + ": and nothing else")
 
@@ -361,7 +342,7 @@ def test_user():
 
     def uids(s):
         return {line.split()[1] for p in s.family()
-                for line in read("/proc/%d/status" % p).splitlines()
+                for line in text_of("/proc/%d/status" % p).splitlines()
                 if line.startswith("Uid:")}
     for name, args, starter, want in (
             ("user, started by root", ["-u", "nobody"], [], {nobody}),
@@ -394,7 +375,7 @@ def test_several():
                 a.join()
             seen.update(a.body for a in many)
             return len(seen) == 3
-        ok(wait_for(all_seen, 20 * SLOWER), "all three serve", str(seen))
+        ok(wait_for(all_seen), "all three serve", str(seen))
         for left in (2, 1):
             victim = Asked(s.address, "/20000")
             mine = s.began("/20000", 3 - left)[-1]
@@ -445,8 +426,7 @@ def reloads_to_syslog(own, heard):
             if where == "-":
                 good, lines = heard(["Booting worker"])
             else:
-                good = wait_for(lambda: "Booting worker" in read(log),
-                                10 * SLOWER)
+                good = wait_text(log, "Booting worker")
             ok(good, "syslog: after a reload to %s, %s" % (
                 level, "-" if where == "-" else "a file"), str(lines))
 
@@ -474,7 +454,7 @@ def test_syslog():
     def heard(want):
         """Do lines come that hold these, one after the other?"""
         lines = []
-        reader.settimeout(10 * SLOWER)
+        reader.settimeout(PATIENCE)
         try:
             for text in want:
                 while not lines or text not in lines[-1]:
@@ -516,7 +496,7 @@ def test_syslog():
     p = Process([*own, shutil.which("spawn-fcgi"), "-n", "-s", d + "/n", "-d",
                  APPS, "--", find_program(), "--threads", "many", "hello"])
     with p:
-        is_(p.wait(10 * SLOWER), 2, "with -n: it does not start")
+        is_(p.wait(), 2, "with -n: it does not start")
         ok("'many'" in p.log(), "with -n: standard error says why", p.log())
     reader.setblocking(False)
     left = []
@@ -538,7 +518,7 @@ class Kept(Spawned):
         self.pids, self.all = [self.popen.pid], {self.popen.pid}
         running.append(self)
         if not wait_for(lambda: self.answers() and self.ours(forks),
-                        20 * SLOWER, 0.02):
+                        step=0.02):
             shown(self.log() + self.popen.log())
 
     def ours(self, n):
@@ -566,43 +546,42 @@ class Watched(Kept):
 
 
 def test_multiwatch():
-    if not need("multiwatch", "multiwatch"):
-        return
     with Watched("sleepy") as w:
         first = w.ours(2)
-        lost = Asked(w.address, "/20000")
-        victim = w.began("/20000")[0]
+        lost = Asked(w.address, "/100000")
+        victim = w.began("/100000")[0]
         os.kill(victim, KILL)
         is_(lost.result(), 0, "multiwatch: a killed process costs its request")
         ok(victim in first and wait_for(
-            lambda: w.ours(2) and w.ours(2) != first, 15 * SLOWER),
+            lambda: w.ours(2) and w.ours(2) != first),
            "multiwatch: and is started again", str(w.ours(2)))
-        ok(wait_for(w.answers, 10 * SLOWER), "multiwatch: which serves")
-    for name, args, env, n in (("alone", [], {}, 1),
-                               ("workers", [], {"GANGWAY_WORKERS": "2"}, 3)):
-        for sig in (TERM, INT, HUP):
-            with Watched(*args, "sleepy", env=env) as w:
-                ok(wait_for(lambda: all(len(tree(p)) == n
-                                        for p in w.ours(2)), 10),
-                   "multiwatch, %s: %d processes each" % (name, n))
-                asked = [Asked(w.address, "/1000") for _ in range(2)]
-                w.began("/1000", 2)
-                w.family()
-                os.kill(w.popen.pid, sig)
-                is_([a.result() for a in asked], [200, 200],
-                    "multiwatch, %s, %s: what runs is finished"
-                    % (name, sig.name))
-                ok(w.gone() and w.popen.wait(5 * SLOWER) == 0,
-                   "multiwatch, %s, %s: nothing is left"
-                   % (name, sig.name), w.log())
-        with Watched(*args, "sleepy", env=env) as w:
-            asked = Asked(w.address, "/1000")
-            w.began("/1000")
-            w.family()
-            os.kill(w.popen.pid, KILL)
-            ok(asked.result() == 200 and w.gone(),
+        ok(wait_for(w.answers), "multiwatch: which serves")
+
+
+WATCHED = (("alone", {}, 1), ("workers", {"GANGWAY_WORKERS": "2"}, 3))
+
+
+def watched_stop(name, env, n, sig):
+    with Watched("--log-level", "debug", "held", env=env) as w:
+        ok(wait_for(lambda: all(len(tree(p)) == n for p in w.ours(2))),
+           "multiwatch, %s: %d processes each" % (name, n))
+        asked = [Asked(w.address, "/held") for _ in range(2)]
+        w.began("/held", 2)
+        w.family()
+        os.kill(w.popen.pid, sig)
+        # The workers of both; who is alone is his own.
+        w.leaving(2 * max(n - 1, 1))
+        w.let_go("/held")
+        what = "multiwatch, %s, %s" % (name, sig.name)
+        if sig == KILL:
+            ok([a.result() for a in asked] == [200, 200] and w.gone(),
                "multiwatch, %s: killed, its processes finish and leave"
                % name, str(w.family()) + w.log())
+            return
+        is_([a.result() for a in asked], [200, 200],
+            what + ": what runs is finished")
+        ok(w.gone() and w.popen.wait() == 0,
+           what + ": nothing is left", w.log())
 
 
 # --- lighttpd and mod_fcgid
@@ -622,7 +601,7 @@ server.errorlog = "%(d)s/error"
 fastcgi.server = ("/" => ((
     "socket" => "%(d)s/s", "max-procs" => 2, "check-local" => "disable",
     "fix-root-scriptname" => "enable",
-    "bin-path" => "%(bin)s --chdir %(apps)s --log-file %(d)s/log sleepy",
+    "bin-path" => "%(bin)s --chdir %(apps)s --log-file %(d)s/log held",
     "bin-environment" => ("T_CALLS" => "%(d)s/calls")
 )))
 """ % {"d": self.dir, "port": self.web[1], "bin": find_program(),
@@ -633,10 +612,16 @@ fastcgi.server = ("/" => ((
     def answers(self):
         return Asked(self.web, "/pid").result() == 200
 
+    def closed(self):
+        """It has been told to stop, and takes nothing new."""
+        try:
+            connect(self.web).close()
+            return False
+        except OSError:
+            return True
+
 
 def test_lighttpd():
-    if not need("lighttpd", "lighttpd"):
-        return
     with Lighttpd() as s:
         first = s.ours(2)
         ok(len(first) == 2 and "Started by: fastcgi" in s.log(),
@@ -646,14 +631,19 @@ def test_lighttpd():
         got = [Asked(s.web, "/20") for _ in range(20)]
         is_([a.result() for a in got], [200] * 20,
             "lighttpd: one that is killed costs nothing")
-        ok(wait_for(lambda: s.answers() and s.ours(2), 20 * SLOWER),
+        ok(wait_for(lambda: s.answers() and s.ours(2)),
            "lighttpd: and is started again", str(s.ours(2)))
-        asked = Asked(s.web, "/1000")
-        s.began("/1000")
+        asked = Asked(s.web, "/held")
+        s.began("/held")
         s.family()
         os.kill(s.popen.pid, INT)
+        wait_for(s.closed)
+        s.let_go("/held")
         is_(asked.result(), 200, "lighttpd, INT: what runs is finished")
         ok(s.gone(), "lighttpd, INT: nothing is left", str(s.family()))
+
+
+def test_lighttpd_killed():
     with Lighttpd() as s:
         s.family()
         os.kill(s.popen.pid, KILL)
@@ -702,7 +692,8 @@ class Fcgid(Spawned):
             os.chmod(d + "/" + name, 0o777)
         os.chmod(d + "/www", 0o755)
         with open(d + "/www/app.fcgi", "w") as f:
-            f.write("#!/bin/sh\nexec '%s' --chdir '%s' sleepy\n"
+            f.write("#!/bin/sh\nexec '%s' --chdir '%s' --log-level debug "
+                    "held\n"
                     % (find_program(), APPS))
         os.chmod(d + "/www/app.fcgi", 0o755)
         with open(d + "/httpd.conf", "w") as f:
@@ -712,8 +703,7 @@ class Fcgid(Spawned):
         self.said = ""
         self.pids, self.all = [self.popen.pid], {self.popen.pid}
         running.append(self)
-        if not wait_for(lambda: Asked(self.web, "/app/pid").result() == 200,
-                        20 * SLOWER):
+        if not wait_for(lambda: Asked(self.web, "/app/pid").result() == 200):
             shown(self.log() + self.popen.log())
 
     def kill(self):
@@ -737,21 +727,24 @@ def test_fcgid():
         return
     with Fcgid(httpd, modules) as s:
         ok("Started by: fastcgi" in s.log(), "mod_fcgid: serves", s.log())
-        short, long = Asked(s.web, "/app/3000"), Asked(s.web, "/app/60000")
-        s.began("/3000")
-        s.began("/60000")
+        short = Asked(s.web, "/app/held/short")
+        long = Asked(s.web, "/app/held/long")
+        s.began("/held/short")
+        s.began("/held/long")
         os.kill(s.popen.pid, USR1)
+        s.leaving(2)
+        s.let_go("/held/short")
         is_(short.result(), 200,
             "mod_fcgid, graceful restart: what runs is finished")
         is_(long.result(), 503, "mod_fcgid: what takes too long is answered "
             "before the process is killed")
         ok("Worker graceful timeout" in s.log(),
            "mod_fcgid: and is in the log", s.log())
-        ok(wait_for(lambda: Asked(s.web, "/app/pid").result() == 200,
-                    10 * SLOWER), "mod_fcgid: a new process serves")
+        ok(wait_for(lambda: Asked(s.web, "/app/pid").result() == 200),
+           "mod_fcgid: a new process serves")
         s.family()
         os.kill(s.popen.pid, TERM)
-        ok(s.gone(15), "mod_fcgid: nothing is left", str(s.family()))
+        ok(s.gone(), "mod_fcgid: nothing is left", str(s.family()))
 
 
 def main():
@@ -759,22 +752,25 @@ def main():
         skip_all("gunicorn does not speak FastCGI")
     if not shutil.which("spawn-fcgi"):
         skip_all("spawn-fcgi is missing (Debian: spawn-fcgi)")
-    guard(int(os.environ.get("T_GUARD", "240")))
-    attempt(test_workers)
-    attempt(test_killed_manager)
-    attempt(test_logs)
-    attempt(test_user)
-    attempt(test_syslog)
+    guard(int(os.environ.get("T_GUARD", "900")))
+    # What takes longest comes first.
+    groups = [(test_fcgid,), (test_syslog,)]
     if Nginx.PROGRAM:
-        attempt(test_admin)
-        attempt(test_page)
-        attempt(test_stop)
-        attempt(test_several)
+        groups += [(test_admin,), (test_several,), (test_page,)]
+        groups += [(stop_drains, *kind, sig) for kind in ALONE_OR_NOT
+                   for sig in (TERM, USR1)]
+        groups += [(stop_cuts, *kind[:2]) for kind in ALONE_OR_NOT]
     else:
         skip("nginx is missing (Debian: nginx-light)", 30)
-    attempt(test_multiwatch)
-    attempt(test_lighttpd)
-    attempt(test_fcgid)
+    if need("multiwatch", "multiwatch"):
+        groups += [(test_multiwatch,)]
+        groups += [(watched_stop, *kind, sig) for kind in WATCHED
+                   for sig in (TERM, INT, HUP, KILL)]
+    if need("lighttpd", "lighttpd"):
+        groups += [(test_lighttpd,), (test_lighttpd_killed,)]
+    groups += [(test_workers,), (test_user,), (test_logs,),
+               (test_killed_manager,)]
+    together(groups, 5)
     done()
 
 
