@@ -66,8 +66,10 @@ shim/python/hooks_py.h: $(srcdir)/shim/python/hooks.py
 	    { od -An -v -tx1 $(srcdir)/shim/python/hooks.py | \
 	    sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g' && echo 0; } >$@.new && \
 	    mv -f $@.new $@
-# BUILT_SOURCES is for all, check and install; an upload asks for a part.
-shim/python/shim_libpython_la-hooks.lo: shim/python/hooks_py.h
+# BUILT_SOURCES is for all, check and install; an upload asks for a part. (The
+# name of the object itself would take the place of automake's rule for it,
+# where dependencies are not tracked.)
+$(shim_libpython_la_OBJECTS): shim/python/hooks_py.h
 
 pkglib_LTLIBRARIES += shim/python.la
 shim_python_la_SOURCES =

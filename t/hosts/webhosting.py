@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 from apache import Apache, Site, missing
 from process import Process, children, free_port, tmpdir, tree
 from server import BUILD, TOP, need, python_has
-from tap import attempt, done, guard, is_, ok, skip, skip_all
+from tap import attempt, done, guard, is_, ok, skip, skip_all, together
 from wait import wait_for
 from wire import Fcgi, Http
 
@@ -373,11 +373,11 @@ def answers(address, pid, name, first):
     """The first request of all, and whose code answered."""
     def get():
         try:
-            with Http(address, timeout=20) as c:
+            with Http(address) as c:
                 return c.get("/")
         except OSError:
             return None
-    got = wait_for(get, 20)
+    got = wait_for(get)
     is_(got and (got.status, got.body.decode()),
         (200, "boarded with " + os.path.join(ROOT, "vendor")),
         name + ": " + first)
@@ -465,10 +465,10 @@ def fcgi(address, p):
     """A connection to what is being started."""
     def opened():
         try:
-            return Fcgi(address, timeout=20)
+            return Fcgi(address)
         except OSError:
             return None
-    return wait_for(lambda: p.popen.poll() is not None or opened(), 20) \
+    return wait_for(lambda: p.popen.poll() is not None or opened()) \
         and opened()
 
 
@@ -488,7 +488,7 @@ def passenger():
     sites = [Site(root, door="A") for root in (ROOT, exec_root, odd_root)]
     with Apache(*sites) as a:
         for name, site in zip(("inside", "the program"), sites):
-            with site.http(timeout=60) as c:
+            with site.http() as c:
                 r = c.get("/")
                 is_((r.status, r.body.decode()),
                     (200, "boarded with " + os.path.join(site.folder,
@@ -506,7 +506,7 @@ def passenger():
                for site in sites[:2] for p in a.applications(site)]
         ok(exe and "python" in exe[0] and exe[-1] == "gangway",
            "Passenger: by Python and by the program", exe)
-        with sites[2].http(timeout=60) as c:
+        with sites[2].http() as c:
             r = c.get("/")
             is_((r.status, r["content-type"]),
                 (500, "text/plain; charset=utf-8"),
@@ -571,7 +571,7 @@ def mod_fcgid():
         return
     with p:
         get = requester(p)
-        r = wait_for(lambda: get("/"), 30)
+        r = wait_for(lambda: get("/"))
         is_(r and (r.status, r.body.decode()),
             (200, "boarded with " + os.path.join(ROOT, "vendor")),
             "mod_fcgid: the first answer")
@@ -607,7 +607,7 @@ def mod_fcgid():
 def requester(p):
     def get(path, headers=""):
         try:
-            with Http(p.address, timeout=20) as c:
+            with Http(p.address) as c:
                 return c.get(path, headers)
         except OSError:
             return None
@@ -624,7 +624,7 @@ def probe():
                                      "gangway.probe:application"],
                      cwd=ROOT, **NOBODY) as p:
             p.address = address
-            r = wait_for(lambda: requester(p)("/"), 20)
+            r = wait_for(lambda: requester(p)("/"))
             text = r.body.decode() if r else ""
             for want in (r"door +standalone",
                          r"form +%s" % ("inside" if name == "inside"
@@ -726,7 +726,7 @@ def page_of_fastcgi(root, other, entry):
     p = apache(root)
     if p is not None:
         with p:
-            r = wait_for(lambda: requester(p)("/any/path"), 30)
+            r = wait_for(lambda: requester(p)("/any/path"))
             is_(r and (r.status, r["content-type"]),
                 (500, "text/plain; charset=utf-8"), "mod_fcgid: a 500")
             names_both(r.body.decode() if r else "", other, "mod_fcgid")
@@ -747,19 +747,44 @@ def old_library():
        "another glibc is named with the one that is needed", run.stdout)
 
 
+# In the place of libtool: a source is read as far as all that it includes,
+# and what is linked must be there.
+READ_ONLY = """#!/bin/sh
+while case $1 in --*) ;; *) false ;; esac; do shift; done
+case " $* " in *" -c "*) exec "$@" -E ;; esac
+was='' target=''
+for part; do
+    case $was:$part in
+    -o:*) target=$part ;;
+    *.lo|*.la) [ -e "$part" ] || { echo "$part is missing"; exit 1; } ;;
+    esac
+    was=$part
+done
+: >"$target"
+"""
+
+
 def built_alone():
     """As for a Python that the main build is not for: an empty folder, and
-    no more of it than the object."""
+    no more of it than the object. That all which this needs is made, and
+    made before it is used, is seen without compiling it all again."""
     if os.path.exists(os.path.join(TOP, "config.status")):
         skip("the source folder is configured itself")
         return
     clean = {k: v for k, v in os.environ.items()
              if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     folder = tmpdir()
+    # What configure found out for the main build.
+    with open(os.path.join(BUILD, "config.log")) as f:
+        found = re.findall(r"(?m)^(?!ac_cv_env_)\w+_cv_\w+=.*$", f.read())
+    put(folder, known="\n".join(found) + "\n", libtool__sh=READ_ONLY)
+    libtool = os.path.join(folder, "libtool.sh")
+    os.chmod(libtool, 0o755)
     for argv in (
-            [os.path.join(TOP, "configure"), "CFLAGS=-O0",
+            [os.path.abspath(os.path.join(TOP, "configure")),
+             "--cache-file=known", "--disable-dependency-tracking",
              "--with-python=python-" + VERSION],
-            ["make", "-j2", "shim/upload/_core.la"]):
+            ["make", "-j2", "LIBTOOL=" + libtool, "shim/upload/_core.la"]):
         run = subprocess.run(argv, cwd=folder, env=clean, text=True,
                              stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -803,15 +828,22 @@ def prepare():
     ROOT = unpack(ARCHIVE)
 
 
-def main():
-    guard(240)
-    prepare()
-    for group in (contents, same_again, which_application, links,
-                  named_in_settings, named_in_entries, by_pip, inside,
-                  program, passenger, spawned, mod_fcgid, as_cgi, probe,
-                  document_root, wrong_python, old_library, another_python,
-                  built_alone):
+def one_after_the_other(*groups):
+    for group in groups:
         attempt(group)
+
+
+def main():
+    guard(900)
+    prepare()
+    # Those that look at all of it, and those that change what is printed.
+    one_after_the_other(contents, which_application, links,
+                        named_in_settings, named_in_entries)
+    together([(one_after_the_other, *groups) for groups in (
+        [by_pip], [built_alone], [passenger],
+        [spawned, mod_fcgid, as_cgi],       # they have one dispatch.fcgi
+        [same_again], [another_python], [wrong_python],
+        [inside, program, probe, document_root], [old_library])])
     done()
 
 

@@ -116,11 +116,11 @@ def first_answer(port):
     """(status, text) of /, as soon as there is one."""
     def get():
         try:
-            with Http(("127.0.0.1", port), timeout=60) as c:
+            with Http(("127.0.0.1", port)) as c:
                 return c.get("/")
         except OSError:
             return None
-    r = wait_for(get, 60)
+    r = wait_for(get)
     return (r.status, r.body.decode()) if r else (None, "")
 
 
