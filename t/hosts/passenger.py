@@ -19,10 +19,11 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
-from apache import (DOORS, SLOWER, Apache, Site, board, cannot, give, missing,
-                    write)
+from apache import (DOORS, Apache, Site, board, cannot, give, missing,
+                    port_chosen, write)
 from server import python_has
-from tap import attempt, done, guard, is_, note, ok, skip, skip_all
+from tap import (done, guard, is_, note, ok, skip, skip_all,
+                 together)
 from wait import wait_for
 from wire import Broken, chunked, request
 
@@ -71,7 +72,7 @@ class Place:
         self.sites = [self.main, self.raw, self.sub]
 
     def http(self, site=None):
-        return (site or self.main).http(timeout=30 * SLOWER)
+        return (site or self.main).http()
 
     def calls(self):
         try:
@@ -302,7 +303,7 @@ def gone_download(p):
         c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         c.send(request("/send/%d" % (30 << 20)))
         c.sock.recv(1000)
-    wait_for(lambda: "close" in p.calls()[len(before):], 20 * SLOWER)
+    wait_for(lambda: "close" in p.calls()[len(before):])
     with p.http() as c:
         after = c.get("/echo/x").status
     calls = [c for c in p.calls()[len(before):] if c != HALF]
@@ -433,6 +434,18 @@ APPS = {
 }
 
 
+def ask_all(a, name, p, table):
+    for title, what in REQUESTS:
+        case = "%s, %s: %s" % (p.door, name, title)
+        try:
+            fine = is_(*what(p), case)
+        except (OSError, Broken, KeyError, IndexError, TypeError,
+                ValueError) as e:
+            fine = ok(False, case, "%s %s\n%s" % (
+                type(e).__name__, e, a.log()[-3000:]))
+        table[name, title][p.door] = "ok" if fine else "FAILED"
+
+
 def run(door, apps, table):
     why = cannot(door)
     if why:
@@ -443,16 +456,11 @@ def run(door, apps, table):
         return
     places = {name: Place(door, *APPS[name][1:]) for name in apps}
     with Apache(*(s for p in places.values() for s in p.sites)) as a:
-        for name, p in places.items():
-            for title, what in REQUESTS:
-                case = "%s, %s: %s" % (door, name, title)
-                try:
-                    fine = is_(*what(p), case)
-                except (OSError, Broken, KeyError, IndexError, TypeError,
-                        ValueError) as e:
-                    fine = ok(False, case, "%s %s\n%s" % (
-                        type(e).__name__, e, a.log()[-3000:]))
-                table[name, title][door] = "ok" if fine else "FAILED"
+        with port_chosen(door):
+            for site in a.sites:
+                site.http().get(site.base + "/echo/first")
+        together([(ask_all, a, name, p, table)
+                  for name, p in places.items()], 2)
         ok(a.stop(), door + ": stops, and all its processes are gone",
            a.log()[-3000:])
         # What libraries leave behind at the end is theirs.
@@ -479,7 +487,7 @@ def main():
         skip_all(why)
     doors = [d for d in os.environ.get("T_DOORS", "").split(",") if d]
     doors = doors or DOORS + ("A http",)
-    guard(240)
+    guard(900)
     apps = []
     for name, (module, *_) in APPS.items():
         if python_has(module):
@@ -487,8 +495,7 @@ def main():
         else:
             skip("%s is missing (Debian: python3-%s)" % (module, module))
     table = {(n, title): {} for n in apps for title, _ in REQUESTS}
-    for door in doors:
-        attempt(run, door, apps, table)
+    together([(run, door, apps, table) for door in doors], 3)
     show(doors, table)
     done()
 

@@ -17,6 +17,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -81,6 +82,23 @@ def public_dir():
     folder = tmpdir()
     os.chmod(folder, 0o755)
     return folder
+
+
+@contextlib.contextmanager
+def port_chosen(door):
+    """Where Passenger chooses a port for the application: one Passenger of
+    this machine at a time, for each looks for a free one from 5000 on, and
+    another may take it before the application listens there."""
+    with socket.socket(socket.AF_UNIX) as mark:
+        def mine():
+            try:
+                mark.bind("\0gangway-t.passenger")
+            except OSError:
+                return False
+            return True
+        if door in ("C", "A http"):
+            wait_for(mine, 5 * PATIENCE)
+        yield
 
 
 @contextlib.contextmanager
@@ -481,14 +499,18 @@ def serve(cases, at_once=6, conf=""):
         case = what(door)
         needs = next(case)
         sites += needs if isinstance(needs, list) else [needs]
-        begun.append(case)
+        begun.append((case, door))
 
-    def go_on(case, value=None):
-        with contextlib.suppress(StopIteration):
+    def go_on(case, door, value=None):
+        with contextlib.suppress(StopIteration), port_chosen(door):
             case.send(value)
     if begun:
+        before = tap.failures()
         with Apache(*sites, conf=conf) as a:
-            tap.together([(go_on, case) for case in begun], at_once)
+            tap.together([(go_on, *case) for case in begun], at_once)
             stopped = a.stop()
             for case in begun:
-                tap.attempt(go_on, case, stopped)
+                tap.attempt(go_on, *case, stopped)
+            if tap.failures() > before:
+                tap.note("\n".join(line for line in a.log().splitlines()
+                                   if "imp module" not in line)[-20000:])

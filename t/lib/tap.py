@@ -97,6 +97,11 @@ def bail(why):
     sys.exit(1)
 
 
+def failures():
+    """How many checks failed so far."""
+    return _failed
+
+
 def guard(seconds):
     """Give up, with every thread's stack, when the test takes that long
     (T_SLOWER times that, with sanitizers)."""
