@@ -45,18 +45,36 @@ include t/bench/local.mk
 TESTS = $(PY_TESTS) $(SH_TESTS) $(C_TESTS)
 check_PROGRAMS += $(C_TESTS)
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/lib/tap.sh t/lib/tap.py t/lib/server.py t/lib/apache.py \
-	t/lib/process.py t/lib/talk.py t/lib/wait.py t/lib/wire.py \
-	t/lib/lsan.supp t/lib/python.supp t/corpus t/bench/run t/repeat \
-	t/apps/broken.py t/apps/calls.py t/apps/collected.py \
-	t/apps/confmod.py t/apps/exits.py \
-	t/apps/gated.py t/apps/held.py t/apps/site.conf.py t/apps/site.fcgi t/apps/syntax.py \
-	t/apps/rude.py t/apps/greedy.py t/apps/handlers.py \
-	t/apps/hello.py t/apps/echo.py t/apps/stream.py t/apps/sleepy.py \
-	t/apps/faulty.py t/apps/validated.py t/apps/facts.py t/apps/flaskapp.py \
-	t/apps/djangosite/manage.py t/apps/djangosite/site_settings.py \
-	t/apps/djangosite/site_urls.py t/apps/djangosite/wsgi.py \
-	t/apps/djangosite/static/board.css
+EXTRA_DIST += t/bench/run t/corpus t/lib/apache.py t/lib/lsan.supp \
+	t/lib/process.py t/lib/python.supp t/lib/server.py t/lib/talk.py \
+	t/lib/tap.py t/lib/tap.sh t/lib/wait.py t/lib/wire.py t/repeat
+EXTRA_DIST += t/apps/broken.py
+EXTRA_DIST += t/apps/calls.py
+EXTRA_DIST += t/apps/collected.py
+EXTRA_DIST += t/apps/confmod.py
+EXTRA_DIST += t/apps/djangosite/manage.py
+EXTRA_DIST += t/apps/djangosite/site_settings.py
+EXTRA_DIST += t/apps/djangosite/site_urls.py
+EXTRA_DIST += t/apps/djangosite/static/board.css
+EXTRA_DIST += t/apps/djangosite/wsgi.py
+EXTRA_DIST += t/apps/echo.py
+EXTRA_DIST += t/apps/exits.py
+EXTRA_DIST += t/apps/facts.py
+EXTRA_DIST += t/apps/faulty.py
+EXTRA_DIST += t/apps/flaskapp.py
+EXTRA_DIST += t/apps/gated.py
+EXTRA_DIST += t/apps/greedy.py
+EXTRA_DIST += t/apps/handlers.py
+EXTRA_DIST += t/apps/held.py
+EXTRA_DIST += t/apps/hello.py
+EXTRA_DIST += t/apps/rude.py
+EXTRA_DIST += t/apps/site.conf.py
+EXTRA_DIST += t/apps/site.fcgi
+EXTRA_DIST += t/apps/sleepy.py
+EXTRA_DIST += t/apps/stream.py
+EXTRA_DIST += t/apps/stuck.py
+EXTRA_DIST += t/apps/syntax.py
+EXTRA_DIST += t/apps/validated.py
 
 check-valgrind: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(C_TESTS)' \

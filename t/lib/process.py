@@ -65,9 +65,36 @@ def processes():
     return found
 
 
+def _born(pid):
+    """The children of all its threads, as the kernel lists them."""
+    found = []
+    try:
+        for t in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/children" % (pid, t)) as f:
+                found += map(int, f.read().split())
+    except OSError:
+        if not os.path.exists("/proc/self/task/%d/children" % os.getpid()):
+            return [p for p, (parent, _) in processes().items()
+                    if parent == pid]
+    return found
+
+
+def _state(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
 def children(pid):
-    return sorted(p for p, (parent, state) in processes().items()
-                  if parent == pid and state != "Z")
+    """Those that run. Asked twice, for one may be passed over while another
+    one goes."""
+    found = None
+    while True:
+        last, found = found, sorted(_born(pid))
+        if found == last:
+            return [p for p in found if _state(p) != "Z"]
 
 
 def tree(pid):

@@ -164,6 +164,19 @@ class Server(Process):
         return Fcgi(self.address, **more)
 
 
+class Told:
+    """What the manager behind a control socket says, as Server does."""
+    status, running = Server.status, Server.running
+    ready_workers, wait_workers = Server.ready_workers, Server.wait_workers
+    wait_running, wait_total = Server.wait_running, Server.wait_total
+
+    def __init__(self, path):
+        self.path = path
+
+    def control_sockets(self):
+        return [self.path]
+
+
 def parse_address(text):
     text = text.partition("://")[2] or text
     if "unix:" in text:

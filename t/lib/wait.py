@@ -83,6 +83,21 @@ def wait_text(path, text, count=1, seconds=PATIENCE):
     return wait_for(look, seconds)
 
 
+class Gate:
+    """Where an application waits for the test, without an end: in it,
+    open(path) returns when the test has opened the gate, and at once from
+    then on."""
+
+    def __init__(self, path):
+        self.path, self.fd = path, None
+        os.mkfifo(path)
+        os.chmod(path, 0o666)
+
+    def open(self):
+        if self.fd is None:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+
+
 # --- real time
 
 def holds(what, seconds, step=0.01):
