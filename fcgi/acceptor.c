@@ -72,7 +72,7 @@ acceptor_set(struct acceptor *a)
 {
 	bool on = a->mine && a->net->accepting &&
 	    a->net->nconns < a->net->max_conns &&
-	    a->rest_until_ms <= uv_now(&a->net->loop);
+	    a->rest_until_ms <= net_now(a->net);
 
 	if (on == a->on)
 		return;
@@ -95,7 +95,7 @@ rest(struct acceptor *a, const char *why)
 		log_error("Cannot accept on %s: %s; trying again every "
 		    "second", a->listener->name, why);
 	scarce = true;
-	a->rest_until_ms = uv_now(&a->net->loop) + ACCEPT_REST_MS;
+	a->rest_until_ms = net_now(a->net) + ACCEPT_REST_MS;
 	return -1;
 }
 
@@ -156,7 +156,7 @@ accept_one(struct acceptor *a)
 	default:
 		log_error("Cannot accept on %s: %s", a->listener->name,
 		    strerror(errno));
-		a->rest_until_ms = uv_now(&a->net->loop) + ACCEPT_REST_MS;
+		a->rest_until_ms = net_now(a->net) + ACCEPT_REST_MS;
 	}
 	return -1;
 }

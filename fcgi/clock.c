@@ -1,13 +1,19 @@
 #include "config.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "fcgi/clock.h"
 
 enum { NS_PER_MS = 1000000 };
 
 static atomic_uint_fast64_t held_ns;	/* 0: the clock runs */
-static atomic_uint_fast64_t moved_ms;	/* since it is held */
+static atomic_uint_fast64_t held_from_ns;
+/* For threads that wait for a held clock to be moved. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static pthread_t holder;		/* both are under lock */
 
 static uint64_t
 read_clock(clockid_t id)
@@ -48,7 +54,29 @@ clock_thread_ns(void)
 time_t
 clock_date(void)
 {
-	return time(NULL) + (time_t)(atomic_load(&moved_ms) / 1000);
+	uint64_t moved = atomic_load(&held_ns) - atomic_load(&held_from_ns);
+
+	return time(NULL) + (time_t)(moved / NS_PER_MS / 1000);
+}
+
+/* False: the clock runs. */
+static bool
+pause_held(uint64_t ms)
+{
+	uint64_t until = atomic_load(&held_ns) + ms * NS_PER_MS, now;
+
+	if (until == ms * NS_PER_MS)
+		return false;
+	pthread_mutex_lock(&lock);
+	if (pthread_equal(holder, pthread_self())) {
+		pthread_mutex_unlock(&lock);
+		clock_move(ms);
+		return true;
+	}
+	while ((now = atomic_load(&held_ns)) != 0 && now < until)
+		pthread_cond_wait(&moved, &lock);
+	pthread_mutex_unlock(&lock);
+	return true;
 }
 
 void
@@ -57,29 +85,38 @@ clock_pause(uint64_t ms)
 	struct timespec t = { .tv_sec = (time_t)(ms / 1000),
 	    .tv_nsec = (long)(ms % 1000) * NS_PER_MS };
 
-	if (atomic_load(&held_ns) != 0)
-		clock_move(ms);
-	else
+	if (!pause_held(ms))
 		(void)nanosleep(&t, NULL);
+}
+
+static void
+set(uint64_t ns)
+{
+	pthread_mutex_lock(&lock);
+	atomic_store(&held_ns, ns);
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
 }
 
 void
 clock_hold(uint64_t ms)
 {
-	atomic_store(&held_ns, ms * NS_PER_MS);
-	atomic_store(&moved_ms, 0);
+	pthread_mutex_lock(&lock);
+	holder = pthread_self();
+	pthread_mutex_unlock(&lock);
+	atomic_store(&held_from_ns, ms * NS_PER_MS);
+	set(ms * NS_PER_MS);
 }
 
 void
 clock_move(uint64_t ms)
 {
-	atomic_fetch_add(&held_ns, ms * NS_PER_MS);
-	atomic_fetch_add(&moved_ms, ms);
+	set(atomic_load(&held_ns) + ms * NS_PER_MS);
 }
 
 void
 clock_release(void)
 {
-	atomic_store(&held_ns, 0);
-	atomic_store(&moved_ms, 0);
+	atomic_store(&held_from_ns, 0);
+	set(0);
 }

@@ -21,11 +21,12 @@ uint64_t clock_coarse_ms(void);
 uint64_t clock_thread_ns(void);
 /* The time of day, as files have it; a held clock that is moved moves it. */
 time_t	 clock_date(void);
-/* Sleep so long; a signal may end it early. A held clock is moved instead. */
+/* Sleep so long; a signal may end it early. Where the clock is held, who holds
+ * it moves it instead; other threads wait until it has been moved so far. */
 void	 clock_pause(uint64_t ms);
 
-/* For tests: from now on the clock stands at `ms` (not 0) until it is moved;
- * clock_release() gives the real one back. */
+/* For tests: from now on the clock stands at `ms` (not 0) until it is moved,
+ * by this thread; clock_release() gives the real one back. */
 void	 clock_hold(uint64_t ms);
 void	 clock_move(uint64_t ms);
 void	 clock_release(void);

@@ -16,7 +16,7 @@ conn_ready(struct net *net, bool fastcgi)
 
 	if (*c == NULL && (*c = calloc(1, sizeof(**c) +
 	    (fastcgi ? sizeof(struct fastcgi_session) : 0))) == NULL)
-		net->no_memory = true;
+		net_lack(net);
 	return *c != NULL;
 }
 
@@ -48,7 +48,7 @@ conn_enter(struct connection *c, enum net_list list)
 	TAILQ_INSERT_TAIL(&c->net->list[list], c, entry);
 	/* Where it takes nothing, what else it does buys it no time. */
 	if (c->writable == NULL || (list != NET_BUSY && list != NET_SENDING))
-		c->since_ms = uv_now(&c->net->loop);
+		c->since_ms = net_now(c->net);
 }
 
 void

@@ -91,7 +91,7 @@ static void
 say_lack(struct connection *c)
 {
 	if (errno == ENOMEM)
-		c->net->no_memory = true;
+		net_lack(c->net);
 	body_log_error();
 }
 

@@ -65,7 +65,7 @@ connections_open(struct net *net, const struct listener *l, int fd,
 	c->in_list = n == 0 && l->protocol == PROTOCOL_SESSION ? NET_IDLE :
 	    NET_HEAD;
 	TAILQ_INSERT_TAIL(&net->list[c->in_list], c, entry);
-	c->since_ms = uv_now(&net->loop);
+	c->since_ms = net_now(net);
 	connection_start(c, in, n);
 }
 
@@ -94,7 +94,7 @@ static void
 expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 {
 	struct connection *c, *next;
-	uint64_t now = uv_now(&net->loop);
+	uint64_t now = net_now(net);
 
 	for (c = TAILQ_FIRST(&net->list[list]); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
@@ -120,7 +120,7 @@ static void
 expire_readers(struct net *net)
 {
 	struct connection *c;
-	uint64_t now = uv_now(&net->loop);
+	uint64_t now = net_now(net);
 
 	TAILQ_FOREACH(c, &net->list[NET_BUSY], entry) {
 		if ((c->writable == NULL && !c->starved) || sink_broken(c) ||

@@ -16,6 +16,7 @@
 #include "fcgi/late.h"
 #include "fcgi/log.h"
 #include "fcgi/loop.h"
+#include "fcgi/monitor.h"
 #include "fcgi/response.h"
 #include "fcgi/scoreboard.h"
 #include "fcgi/shed.h"
@@ -25,11 +26,6 @@
 enum {
 	SLOW_NS = 100 * 1000,		/* a call that waits as long is slow */
 	VERY_SLOW_NS = 1000 * 1000,
-	SLOW_FOR_NS = 50 * 1000 * 1000,	/* how long we then expect others */
-	TICK_NS = 1000 * 1000,		/* the monitor's */
-	CALM_TICK_NS = 4 * TICK_NS,	/* where no call has stuck of late */
-	CALM_TICKS = 10 * 1000,		/* how late that is */
-	DOZE_TICKS = 40,
 	NOBODY = -1
 };
 
@@ -86,8 +82,7 @@ static bool
 slow(const struct dispatch *d)
 {
 	return d->waited_ns > SLOW_NS ||
-	    (d->slow_until_ns != 0 && clock_ns() <
-	    d->slow_until_ns);
+	    (d->slow_until_ns != 0 && clock_ns() < d->slow_until_ns);
 }
 
 static struct request *
@@ -470,33 +465,26 @@ static void *
 monitor_main(void *arg)
 {
 	struct dispatch *d = arg;
-	struct timespec tick = { 0, CALM_TICK_NS };
-	unsigned int quiet = 0, calm = CALM_TICKS;
-	uint64_t last = 0;
+	struct monitor m = { 0 };
 
 	pthread_mutex_lock(&d->m);
+	monitor_begin(&m, d);
 	while (!d->quit) {
 		pthread_mutex_unlock(&d->m);
-		if (calm < CALM_TICKS)
-			calm++;
-		tick.tv_nsec = calm < CALM_TICKS ? TICK_NS : CALM_TICK_NS;
-		(void)nanosleep(&tick, NULL);
+		clock_pause(monitor_tick_ms(&m));
 		pthread_mutex_lock(&d->m);
-		if (d->inlining && d->seq == last) {
-			d->inlining = false;
-			d->slow_until_ns = clock_ns() +
-			    SLOW_FOR_NS;
-			calm = 0;
+		switch (monitor_look(&m, d)) {
+		case MONITOR_STUCK:
 			wake_leader(d);
-		}
-		quiet = d->seq == last ? quiet + 1 : 0;
-		last = d->seq;
-		if (quiet > DOZE_TICKS) {
-			quiet = 0;
+			break;
+		case MONITOR_QUIET:
 			d->dozing = true;
 			while (d->dozing && !d->quit)
 				pthread_cond_wait(&d->doze, &d->m);
-			last = d->seq;
+			monitor_begin(&m, d);
+			break;
+		case MONITOR_FINE:
+			break;
 		}
 	}
 	pthread_mutex_unlock(&d->m);

@@ -67,6 +67,7 @@ fcgi_libserver_la_SOURCES = \
 	%D%/manager.c %D%/manager.h \
 	%D%/late.c %D%/late.h \
 	%D%/loop.c %D%/loop.h %D%/net.h \
+	%D%/monitor.c %D%/monitor.h \
 	%D%/program.c %D%/program.h \
 	%D%/recall.c %D%/recall.h \
 	%D%/recycle.c %D%/recycle.h \

@@ -33,13 +33,12 @@ lack_tick(struct net *net)
 {
 	struct buffer b = { 0 };
 
-	if (!net->no_memory)
+	if (net->memory == NET_MEMORY_THERE)
 		return;
-	net->no_memory = buffer_reserve(&b, NET_READ, NET_READ) == -1;
-	if (!net->no_memory)
-		net->lack = 0;
-	else if (net->lack < NET_LACK_TICKS)
-		net->lack++;
+	if (buffer_reserve(&b, NET_READ, NET_READ) == 0)
+		net->memory = NET_MEMORY_THERE;
+	else if (net_now(net) >= net->lack_ms + NET_LACK_MS)
+		net->memory = NET_MEMORY_GONE;
 	buffer_free(&b);
 }
 
@@ -51,8 +50,9 @@ memory_tick(struct net *net)
 #ifdef __GLIBC__
 	if (!TAILQ_EMPTY(&net->list[NET_BUSY]) ||
 	    !TAILQ_EMPTY(&net->list[NET_BODY]))
-		net->quiet = 0;
-	else if (++net->quiet >= NET_QUIET_TICKS && net->pool.large) {
+		net->busy_ms = net_now(net);
+	else if (net->pool.large &&
+	    net_now(net) >= net->busy_ms + NET_QUIET_MS) {
 		net->pool.large = false;
 		(void)malloc_trim(0);
 	}
@@ -61,11 +61,10 @@ memory_tick(struct net *net)
 #endif
 }
 
-static void
-on_tick(uv_timer_t *h)
+void
+loop_tick(struct net *net)
 {
-	struct net *net = h->data;
-
+	net->now_ms = 0;
 	connections_tick(net);
 	if (net->leaving)
 		connections_leave(net);
@@ -73,6 +72,13 @@ on_tick(uv_timer_t *h)
 	handoff_tick(net);
 	memory_tick(net);
 	lack_tick(net);
+	net->now_ms = 0;	/* the loop may wait after this */
+}
+
+static void
+on_tick(uv_timer_t *h)
+{
+	loop_tick(h->data);
 }
 
 static void
@@ -137,6 +143,7 @@ loop_open(struct net *net)
 void
 loop_turn(struct net *net, bool block)
 {
+	net->now_ms = 0;
 	(void)uv_run(&net->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 	connections_todo(net);
 }

@@ -1,6 +1,6 @@
 /*
- * The network side of a worker: its loop and everything in it. Data only;
- * loop.h turns it.
+ * The network side of a worker: its loop and everything in it. Little but
+ * data; loop.h turns it.
  *
  * Always true: whoever leads owns all of it (the loop, every handle, the
  * lists, the request pool); other threads touch only what is named so.
@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "fcgi/clock.h"
 #include "fcgi/listeners.h"
 #include "fcgi/wire/session.h"
 
@@ -23,8 +24,8 @@ enum {
 	NET_SEND_MS = 60 * 1000,	/* a client takes nothing */
 	NET_LINGER_MS = 2 * 1000,	/* after a refusal */
 	NET_TICK_MS = 100,
-	NET_QUIET_TICKS = 10,		/* until memory is given back */
-	NET_LACK_TICKS = 10		/* until it will hardly come back */
+	NET_QUIET_MS = 1000,		/* until memory is given back */
+	NET_LACK_MS = 1000		/* until it will hardly come back */
 };
 
 /* A body that came with a connection, as a file: n bytes after the first
@@ -49,8 +50,16 @@ enum net_list {
 	NET_LISTS
 };
 
+/* What malloc() last said. */
+enum net_memory {
+	NET_MEMORY_THERE,
+	NET_MEMORY_OUT,		/* asked again at each tick */
+	NET_MEMORY_GONE		/* for long: a new process is better off */
+};
+
 struct net {
 	uv_loop_t		 loop;
+	uint64_t		 now_ms;	/* net_now()'s; 0: look */
 	uv_async_t		 wake;		/* from any thread */
 	uv_timer_t		 tick;
 	uv_poll_t		 highest;	/* loop.c's, for a moment */
@@ -76,10 +85,10 @@ struct net {
 	size_t			 nacceptors;
 	bool			 accepting;
 	bool			 bounded;	/* there is a worker_queue */
-	unsigned int		 quiet;		/* ticks without a request */
+	uint64_t		 busy_ms;	/* a request was there last */
 	struct connection	*next[2];	/* of conn_ready() */
-	bool			 no_memory;	/* so it was when last asked */
-	unsigned int		 lack;		/* ticks since, to NET_LACK_ */
+	enum net_memory		 memory;
+	uint64_t		 lack_ms;	/* not THERE since */
 
 	/* A connection that another worker gives. */
 	void			(*adopt)(struct net *, const struct listener *,
@@ -96,5 +105,24 @@ struct net {
 
 	char			 buffer[NET_READ];
 };
+
+/* The time, the same for a whole turn of the loop. */
+static inline uint64_t
+net_now(struct net *net)
+{
+	if (net->now_ms == 0)
+		net->now_ms = clock_coarse_ms();
+	return net->now_ms;
+}
+
+/* malloc() has failed. */
+static inline void
+net_lack(struct net *net)
+{
+	if (net->memory != NET_MEMORY_THERE)
+		return;
+	net->memory = NET_MEMORY_OUT;
+	net->lack_ms = net_now(net);
+}
 
 #endif

@@ -317,7 +317,7 @@ on_writable(uv_poll_t *w, int status, int events)
 	else if (c->queue.bytes <= QUEUE_LOW)
 		pthread_cond_broadcast(&c->drained);
 	if (c->queue.total < before)
-		c->since_ms = uv_now(&c->net->loop);
+		c->since_ms = net_now(c->net);
 	broken = c->broken;
 	look_full(c);
 	pthread_mutex_unlock(&c->lock);
@@ -341,7 +341,7 @@ sink_watch(struct connection *c)
 			c->writable->data = c;
 			c->starved = false;
 			c->net->nsending++;
-			c->since_ms = uv_now(&c->net->loop);
+			c->since_ms = net_now(c->net);
 			(void)uv_poll_start(c->writable, UV_WRITABLE,
 			    on_writable);
 			return;
@@ -355,7 +355,7 @@ sink_watch(struct connection *c)
 		log_error("Cannot wait for a slow client: out of descriptors "
 		    "or memory; trying again");
 		c->starved = true;
-		c->since_ms = uv_now(&c->net->loop);
+		c->since_ms = net_now(c->net);
 	}
 	put_todo(c);
 }

@@ -225,7 +225,7 @@ stuck(void *arg, bool all)
 	atomic_store(&s->place->sending, s->net.nsending);
 	atomic_fetch_or(&s->place->wants, WANT_KILL);
 	if (s->w->manager != 0 || all)
-		leave(s, uv_now(&s->net.loop));
+		leave(s, net_now(&s->net));
 	scoreboard_ring(s->w->board);
 }
 
@@ -344,7 +344,7 @@ static bool
 turned(void *arg)
 {
 	struct serving *s = arg;
-	uint64_t now = uv_now(&s->net.loop);
+	uint64_t now = net_now(&s->net);
 
 	/* The kernel says TERM too when the manager dies. */
 	if (want_leave && s->leave_by_ms == 0)
@@ -364,7 +364,7 @@ turned(void *arg)
 	if (!s->retiring && s->w->max_requests != 0 &&
 	    s->net.nrequests >= s->w->max_requests)
 		retire(s, "Autorestarting worker after current request.");
-	else if (!s->retiring && s->net.lack == NET_LACK_TICKS &&
+	else if (!s->retiring && s->net.memory == NET_MEMORY_GONE &&
 	    s->w->manager != 0 && now >= s->ready_ms + YOUNG_MS)
 		retire(s, "Out of memory: another worker takes this place.");
 	if (want_leave && s->leave_by_ms == 0)

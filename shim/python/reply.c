@@ -3,9 +3,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <semaphore.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "fcgi/app.h"
 #include "shim/python/file.h"
@@ -28,6 +28,7 @@ struct response {
 	bool			 given;		/* the server has the head */
 	bool			 gone;
 	bool			 busy;		/* sending without the GIL */
+	sem_t			*waiter;	/* for its end, or NULL */
 	bool			 over;		/* the call has returned */
 };
 
@@ -291,6 +292,15 @@ head_give(struct response *r, int64_t length)
 
 /* ---- sending ---- */
 
+/* With the GIL, so that who waits is still there when it has been told. */
+static void
+busy_over(struct response *r)
+{
+	r->busy = false;
+	if (r->waiter != NULL)
+		(void)sem_post(r->waiter);
+}
+
 static enum send_result
 body_send(struct response *r, const char *p, size_t n, bool last)
 {
@@ -304,7 +314,7 @@ body_send(struct response *r, const char *p, size_t n, bool last)
 		Py_BEGIN_ALLOW_THREADS
 		res = shim.server->body(r->rq, p, n, flags);
 		Py_END_ALLOW_THREADS
-		r->busy = false;
+		busy_over(r);
 	}
 	/* After the last byte the server has no need of us to wait. */
 	if (res == SEND_FULL && !last) {
@@ -312,7 +322,7 @@ body_send(struct response *r, const char *p, size_t n, bool last)
 		Py_BEGIN_ALLOW_THREADS
 		res = shim.server->drain(r->rq);
 		Py_END_ALLOW_THREADS
-		r->busy = false;
+		busy_over(r);
 	}
 	return res;
 }
@@ -524,12 +534,18 @@ void
 reply_over(PyObject *self)
 {
 	struct response *r = (struct response *)self;
+	sem_t idle;
 
 	/* A thread of the application may be in write(), without the GIL. */
 	while (r->busy) {
+		(void)sem_init(&idle, 0, 0);
+		r->waiter = &idle;
 		Py_BEGIN_ALLOW_THREADS
-		(void)usleep(1000);
+		while (sem_wait(&idle) == -1)
+			continue;
 		Py_END_ALLOW_THREADS
+		r->waiter = NULL;
+		(void)sem_destroy(&idle);
 	}
 	r->over = true;
 }

@@ -1,7 +1,7 @@
 # Programs in C, each over one part of the tree; and the rules of the house.
 C_TESTS += t/unit/access.t t/unit/body.t t/unit/buffer.t t/unit/cgi.t \
-	t/unit/cgi_head.t t/unit/flags.t t/unit/handshake.t t/unit/host.t \
-	t/unit/hosting.t t/unit/http_head.t t/unit/inifile.t \
+	t/unit/cgi_head.t t/unit/deadlines.t t/unit/flags.t \
+	t/unit/handshake.t t/unit/host.t t/unit/hosting.t t/unit/http_head.t t/unit/inifile.t \
 	t/unit/listener.t t/unit/load.t t/unit/log.t t/unit/manager.t \
 	t/unit/manager_time.t t/unit/native.t t/unit/passenger_head.t t/unit/pidfile.t \
 	t/unit/queue.t t/unit/record.t t/unit/request.t t/unit/resources.t \
@@ -96,3 +96,11 @@ t_apps_faults_la_LIBADD  = -ldl
 t_unit_wsgi_t_SOURCES = %D%/wsgi.c %D%/shim_server.c %D%/shim_server.h
 t_unit_wsgi_t_LDADD   = $(TAP)
 
+
+# --- time: the real thing, with a clock that is held
+NETSIDE      = %D%/netside.c %D%/netside.h
+NETSIDE_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+t_unit_deadlines_t_SOURCES  = %D%/deadlines.c $(NETSIDE)
+t_unit_deadlines_t_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CPPFLAGS)
+t_unit_deadlines_t_LDADD    = $(TAP) fcgi/libserver.la
+t_unit_deadlines_t_LDFLAGS  = $(AM_LDFLAGS) $(NETSIDE_WRAP)
