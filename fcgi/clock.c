@@ -54,9 +54,9 @@ clock_thread_ns(void)
 time_t
 clock_date(void)
 {
-	uint64_t moved = atomic_load(&held_ns) - atomic_load(&held_from_ns);
+	uint64_t by = atomic_load(&held_ns) - atomic_load(&held_from_ns);
 
-	return time(NULL) + (time_t)(moved / NS_PER_MS / 1000);
+	return time(NULL) + (time_t)(by / NS_PER_MS / 1000);
 }
 
 /* False: the clock runs. */
