@@ -82,11 +82,11 @@ ctl_stale(const char *path)
 	int i;
 
 	/* The owner of one that is new may be just about to listen. */
-	for (i = 0; i < NEW_TRIES; i++) {
+	for (i = 0;; i++) {
 		if (lstat(path, &st) == -1 || !S_ISSOCK(st.st_mode) ||
 		    !refuses(path))
 			return false;
-		if (clock_date() > st.st_ctime + 1)
+		if (clock_date() > st.st_ctime + 1 || i == NEW_TRIES)
 			break;
 		clock_pause(NEW_WAIT_MS);
 	}

@@ -1,11 +1,33 @@
 # Programs in C, each over one part of the tree; and the rules of the house.
-C_TESTS += t/unit/access.t t/unit/body.t t/unit/buffer.t t/unit/cgi.t \
-	t/unit/cgi_head.t t/unit/deadlines.t t/unit/flags.t \
-	t/unit/handshake.t t/unit/host.t t/unit/hosting.t t/unit/http_head.t t/unit/inifile.t \
-	t/unit/listener.t t/unit/load.t t/unit/log.t t/unit/manager.t \
-	t/unit/manager_time.t t/unit/native.t t/unit/passenger_head.t t/unit/pidfile.t \
-	t/unit/queue.t t/unit/record.t t/unit/request.t t/unit/resources.t \
-	t/unit/response.t t/unit/settings.t t/unit/trust.t
+C_TESTS += t/unit/access.t
+C_TESTS += t/unit/body.t
+C_TESTS += t/unit/buffer.t
+C_TESTS += t/unit/cgi.t
+C_TESTS += t/unit/cgi_head.t
+C_TESTS += t/unit/command.t
+C_TESTS += t/unit/ctl_place.t
+C_TESTS += t/unit/deadlines.t
+C_TESTS += t/unit/flags.t
+C_TESTS += t/unit/handshake.t
+C_TESTS += t/unit/host.t
+C_TESTS += t/unit/hosting.t
+C_TESTS += t/unit/http_head.t
+C_TESTS += t/unit/inifile.t
+C_TESTS += t/unit/listener.t
+C_TESTS += t/unit/load.t
+C_TESTS += t/unit/log.t
+C_TESTS += t/unit/manager.t
+C_TESTS += t/unit/manager_time.t
+C_TESTS += t/unit/native.t
+C_TESTS += t/unit/passenger_head.t
+C_TESTS += t/unit/pidfile.t
+C_TESTS += t/unit/queue.t
+C_TESTS += t/unit/record.t
+C_TESTS += t/unit/request.t
+C_TESTS += t/unit/resources.t
+C_TESTS += t/unit/response.t
+C_TESTS += t/unit/settings.t
+C_TESTS += t/unit/trust.t
 if PYTHON
 C_TESTS += t/unit/wsgi.t
 endif
@@ -26,6 +48,13 @@ t_unit_manager_time_t_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=spawn_worker \
 	-Wl,--wrap=getppid -Wl,--wrap=ppoll -Wl,--wrap=open \
 	-Wl,--wrap=arc4random_uniform -Wl,--wrap=upgrade_promoted \
 	-Wl,--wrap=sendto
+t_unit_command_t_SOURCES  = %D%/command.c
+t_unit_command_t_LDADD    = $(TAP) fcgi/libserver.la
+t_unit_command_t_LDFLAGS  = $(AM_LDFLAGS) -Wl,--wrap=getpid
+t_unit_ctl_place_t_SOURCES = %D%/ctl_place.c
+t_unit_ctl_place_t_LDADD   = $(TAP) fcgi/libserver.la
+t_unit_ctl_place_t_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time \
+	-Wl,--wrap=clock_pause
 t_unit_cgi_t_SOURCES      = %D%/cgi.c
 t_unit_cgi_t_LDADD        = $(TAP) fcgi/libserver.la
 
