@@ -796,6 +796,10 @@ static const struct row rows[] = {
 	{ .name = "timeout: does not mean who boots",
 	    .settings = "timeout=3", .script = "0 boot 60000",
 	    .end = 70000, .trace = "0:+1" },
+	{ .name = "timeout: nor who is told to leave while it boots",
+	    .settings = "timeout=3", .script = "0 leave 2000; "
+	    "1000 boot -1; 1000 TTIN; 1500 TTOU", .end = 9000,
+	    .trace = "0:+1 1000:+2 1500:TERM2" },
 	{ .name = "timeout: 0 is no limit", .script = "1 mute 1",
 	    .end = 9000000, .trace = "0:+1" },
 	{ .name = "timeout: who is to leave is watched too",
