@@ -10,10 +10,13 @@ enum { NS_PER_MS = 1000000 };
 
 static atomic_uint_fast64_t held_ns;	/* 0: the clock runs */
 static atomic_uint_fast64_t held_from_ns;
-/* For threads that wait for a held clock to be moved. */
+/* For threads that wait for a held clock to be moved; under lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
-static pthread_t holder;		/* both are under lock */
+static pthread_cond_t paused = PTHREAD_COND_INITIALIZER;
+static pthread_t holder;
+static unsigned int waiting;		/* since it was last moved */
+static unsigned long moves;
 
 static uint64_t
 read_clock(clockid_t id)
@@ -64,6 +67,7 @@ static bool
 pause_held(uint64_t ms)
 {
 	uint64_t until = atomic_load(&held_ns) + ms * NS_PER_MS, now;
+	unsigned long seen;
 
 	if (until == ms * NS_PER_MS)
 		return false;
@@ -73,8 +77,12 @@ pause_held(uint64_t ms)
 		clock_move(ms);
 		return true;
 	}
-	while ((now = atomic_load(&held_ns)) != 0 && now < until)
-		pthread_cond_wait(&moved, &lock);
+	while ((now = atomic_load(&held_ns)) != 0 && now < until) {
+		waiting++;
+		pthread_cond_broadcast(&paused);
+		for (seen = moves; seen == moves; )
+			pthread_cond_wait(&moved, &lock);
+	}
 	pthread_mutex_unlock(&lock);
 	return true;
 }
@@ -94,6 +102,8 @@ set(uint64_t ns)
 {
 	pthread_mutex_lock(&lock);
 	atomic_store(&held_ns, ns);
+	waiting = 0;
+	moves++;
 	pthread_cond_broadcast(&moved);
 	pthread_mutex_unlock(&lock);
 }
@@ -119,4 +129,13 @@ clock_release(void)
 {
 	atomic_store(&held_from_ns, 0);
 	set(0);
+}
+
+void
+clock_await(unsigned int n)
+{
+	pthread_mutex_lock(&lock);
+	while (waiting < n)
+		pthread_cond_wait(&paused, &lock);
+	pthread_mutex_unlock(&lock);
 }

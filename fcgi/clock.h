@@ -30,5 +30,7 @@ void	 clock_pause(uint64_t ms);
 void	 clock_hold(uint64_t ms);
 void	 clock_move(uint64_t ms);
 void	 clock_release(void);
+/* Wait until so many threads are in clock_pause(), with some of it to go. */
+void	 clock_await(unsigned int n);
 
 #endif

@@ -226,7 +226,7 @@ do_step(struct client *k, const struct step *st)
 		return;
 	case FCGI_KEPT:
 	case FCGI_PART:
-		client_send(k, record, side_fastcgi(record, true,
+		client_send(k, record, side_fastcgi(record, "/", true,
 		    st->special == FCGI_KEPT));
 		return;
 	default:

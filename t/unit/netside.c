@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +17,8 @@
 #include "fcgi/log.h"
 #include "fcgi/wire/record.h"
 #include "t/unit/netside.h"
+
+enum { PATIENCE_MS = 120 * 1000 };
 
 atomic_bool memory_out;
 static int log_file = -1;
@@ -123,6 +126,42 @@ side_listener(enum protocol p)
 	return &ls[p];
 }
 
+static struct listener sockets[2];
+static int socket_fds[2];
+static struct sockaddr_un names[2];
+
+struct listeners *
+side_listeners(void)
+{
+	static struct listeners ls = { sockets, 2 };
+	socklen_t len;
+	int i, *fd;
+
+	for (i = 0; i < 2; i++) {
+		fd = &socket_fds[i];
+		*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+		    SOCK_CLOEXEC, 0);
+		/* The kernel finds a name that is in no folder. */
+		names[i].sun_family = AF_UNIX;
+		len = sizeof(names[i]);
+		must(bind(*fd, (struct sockaddr *)&names[i],
+		    sizeof(sa_family_t)) == 0 && listen(*fd, 64) == 0 &&
+		    getsockname(*fd, (struct sockaddr *)&names[i], &len) == 0,
+		    "listen");
+		sockets[i] = *side_listener((enum protocol)i);
+		sockets[i].fds = fd;
+		sockets[i].nfds = 1;
+	}
+	return &ls;
+}
+
+void
+side_listeners_close(void)
+{
+	(void)close(socket_fds[0]);
+	(void)close(socket_fds[1]);
+}
+
 void
 side_limits(struct net *net, unsigned int max_conns, uint64_t keepalive_ms)
 {
@@ -144,25 +183,27 @@ side_limits(struct net *net, unsigned int max_conns, uint64_t keepalive_ms)
 /* --- clients */
 
 void
-client_open(struct client *k, int theirs[1])
+client_connect(struct client *k, struct net *net, enum protocol p)
 {
+	const struct sockaddr sa = { .sa_family = AF_UNIX };
 	int v[2];
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	    0, v) == 0, "socketpair");
 	*k = (struct client){ .fd = v[0] };
-	theirs[0] = v[1];
+	must(conn_ready(net, p == PROTOCOL_FASTCGI), "conn_ready");
+	connections_open(net, side_listener(p), v[1], &sa, NULL, 0, NULL);
 }
 
 void
-client_connect(struct client *k, struct net *net, enum protocol p)
+client_dial(struct client *k, enum protocol p)
 {
-	const struct sockaddr sa = { .sa_family = AF_UNIX };
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	client_open(k, &fd);
-	must(conn_ready(net, p == PROTOCOL_FASTCGI), "conn_ready");
-	connections_open(net, side_listener(p), fd, &sa, NULL, 0, NULL);
+	*k = (struct client){ .fd = fd };
+	/* The name is 6 bytes: NUL and five digits. */
+	must(connect(fd, (struct sockaddr *)&names[p],
+	    sizeof(sa_family_t) + 6) == 0, "connect");
 }
 
 void
@@ -196,6 +237,34 @@ client_take(struct client *k, size_t n)
 		k->eof = true;
 }
 
+/* Something to read, or the end. */
+static void
+client_wait(struct client *k)
+{
+	struct pollfd p = { .fd = k->fd, .events = POLLIN };
+
+	must(poll(&p, 1, PATIENCE_MS) == 1, "a client has waited in vain");
+	client_take(k, SIZE_MAX);
+}
+
+bool
+client_gets(struct client *k, const char *text)
+{
+	client_take(k, SIZE_MAX);
+	while (strstr(k->in, text) == NULL && !k->eof)
+		client_wait(k);
+	return strstr(k->in, text) != NULL;
+}
+
+bool
+client_ends(struct client *k)
+{
+	client_take(k, SIZE_MAX);
+	while (!k->eof)
+		client_wait(k);
+	return k->eof;
+}
+
 void
 client_close(struct client *k)
 {
@@ -214,11 +283,11 @@ side_record(char *p, int type, const void *content, size_t n)
 }
 
 size_t
-side_fastcgi(char *p, bool keep, bool whole)
+side_fastcgi(char *p, const char *path, bool keep, bool whole)
 {
-	static const struct { const char *name, *value; } vars[] = {
+	const struct { const char *name, *value; } vars[] = {
 		{ "REQUEST_METHOD", "GET" }, { "SCRIPT_NAME", "" },
-		{ "PATH_INFO", "/" }, { "REQUEST_URI", "/" },
+		{ "PATH_INFO", path }, { "REQUEST_URI", path },
 		{ "QUERY_STRING", "" }, { "SERVER_PROTOCOL", "HTTP/1.1" },
 		{ "SERVER_NAME", "x" }, { "SERVER_PORT", "80" },
 	};

@@ -34,19 +34,26 @@ const struct listener *side_listener(enum protocol);
 /* What a worker would have from default settings. */
 void	 side_limits(struct net *, unsigned int max_conns,
 	    uint64_t keepalive_ms);
-/* A new client; its connection is for the net of the next call. */
-void	 client_open(struct client *, int theirs[1]);
-/* Connect it, which is like accept(). In the loop's owner. */
+/* A client whose connection is accepted now. In the loop's owner. */
 void	 client_connect(struct client *, struct net *, enum protocol);
+/* The same over sockets that listen, for net->listeners: HTTP's and
+ * FastCGI's. */
+struct listeners *side_listeners(void);
+void	 side_listeners_close(void);
+void	 client_dial(struct client *, enum protocol);
 void	 client_send(struct client *, const char *, size_t);
 void	 client_say(struct client *, const char *);
 /* Read what is there, at most n bytes. */
 void	 client_take(struct client *, size_t n);
+/* Read until this text has come, or the end. Waits for it. */
+bool	 client_gets(struct client *, const char *);
+bool	 client_ends(struct client *);
 void	 client_close(struct client *);
 
 /* A FastCGI record into p: its length. */
 size_t	 side_record(char *p, int type, const void *content, size_t n);
-/* GET / over FastCGI, complete or without the end of its STDIN. */
-size_t	 side_fastcgi(char *p, bool keep, bool whole);
+/* GET over FastCGI, complete or without the end of its STDIN. */
+size_t	 side_fastcgi(char *p, const char *path, bool keep,
+	    bool whole);
 
 #endif
