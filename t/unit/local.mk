@@ -29,6 +29,7 @@ C_TESTS += t/unit/resources.t
 C_TESTS += t/unit/response.t
 C_TESTS += t/unit/settings.t
 C_TESTS += t/unit/trust.t
+C_TESTS += t/unit/worker.t
 if PYTHON
 C_TESTS += t/unit/wsgi.t
 endif
@@ -138,3 +139,7 @@ t_unit_engine_t_SOURCES     = %D%/engine.c $(NETSIDE)
 t_unit_engine_t_CPPFLAGS    = $(AM_CPPFLAGS) $(LLHTTP_CPPFLAGS)
 t_unit_engine_t_LDADD       = $(TAP) fcgi/libserver.la
 t_unit_engine_t_LDFLAGS     = $(AM_LDFLAGS) $(NETSIDE_WRAP)
+t_unit_worker_t_SOURCES     = %D%/worker.c $(NETSIDE)
+t_unit_worker_t_CPPFLAGS    = $(AM_CPPFLAGS) $(LLHTTP_CPPFLAGS)
+t_unit_worker_t_LDADD       = $(TAP) fcgi/libserver.la
+t_unit_worker_t_LDFLAGS     = $(AM_LDFLAGS) $(NETSIDE_WRAP)
