@@ -2,6 +2,7 @@
 
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,6 +144,18 @@ rights_tie(pid_t parent, int sig)
 		_exit(0);	/* it died before this was asked for */
 }
 
+/* The first process, until the second is done: who ends our group or our
+ * terminal once we are gone must not meet the daemon there. */
+static void
+await_session(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		continue;
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
 int
 rights_daemon(void)
 {
@@ -153,7 +166,7 @@ rights_daemon(void)
 	if ((pid = fork()) == -1)
 		return -1;
 	if (pid > 0)
-		_exit(0);
+		await_session(pid);
 	if (setsid() == -1)
 		return -1;
 	/* No session leader, so never a controlling terminal again. */

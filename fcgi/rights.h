@@ -17,7 +17,7 @@ int	 rights_drop(const struct settings *, char **why);
  * where it has. KILL where nothing looks for the parent. 0: to nobody. */
 void	 rights_tie(pid_t parent, int sig);
 /* Leave the terminal: double fork, setsid, fds 0-2 to /dev/null. The first
- * process exits 0. 0 or -1 with errno. */
+ * process exits once that is done, 0. 0 or -1 with errno. */
 int	 rights_daemon(void);
 
 #endif

@@ -11,10 +11,10 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
-from process import Process, alive, free_port, tmpdir
+from process import Process, free_port, tmpdir
 from server import TOP, Server, find_program
-from tap import attempt, done, guard, is_, ok
-from wait import wait_for
+from tap import done, guard, is_, ok, together
+from wait import wait_for, wait_gone, wait_text
 from wire import Http
 
 LISTENER = socket.create_server(("127.0.0.1", 0))
@@ -110,7 +110,7 @@ def folder():
 
 def run(*args, env=None):
     with Process([find_program(), *args], env=env, cwd=folder()) as p:
-        return p.wait(20), p.log()
+        return p.wait(), p.log()
 
 
 def one_line():
@@ -136,16 +136,20 @@ def longer():
     status, out = run("--check-config", "finder")
     ok(status == 0 and out.count("[ERROR] from within") == 1,
        "the loggers, beside a finder of Python 2's kind", out)
-    for bind in TAKEN, "unix:" + UNIX:
-        status, out = run("-b", bind, "app")
-        ok(status == 1 and bind in out.splitlines()[-1] and
-           "cannot listen" in out.splitlines()[-1],
-           "taken: " + bind.partition(":")[0], out)
     status, out = run("--check-config", "app", env={"GANGWAY_THRAEDS": "1"})
     ok(status == 0 and "GANGWAY_THRAEDS" in out and "THREADS" in out.upper(),
        "--check-config shows the warnings", out)
     is_(run("--check-config", "--access-logformat", "%(x)s", "app"), (0, ""),
         "a log format that nobody needs")
+
+
+def taken():
+    def one(bind):
+        status, out = run("-b", bind, "app")
+        ok(status == 1 and bind in out.splitlines()[-1] and
+           "cannot listen" in out.splitlines()[-1],
+           "taken: " + bind.partition(":")[0], out)
+    together([(one, TAKEN), (one, "unix:" + UNIX)])
 
 
 def start_lines():
@@ -157,10 +161,12 @@ def start_lines():
             ("auto", ["-w", "auto"], {}, " workers: "),
             ("profile", ["--profile", "development"], {},
              "no file, profile development; ")):
-        with Server("hello", *args, env=env, defaults=False) as s:
-            line = re.search("Settings: (.*)", s.log())
+        with Server("hello", *args, env=env, defaults=False,
+                    wait=False) as s:
+            log = s.wait_log("Settings: ") or s.log()
+            line = re.search("Settings: (.*)", log)
             ok(line and want in line.group(1), "start line: " + name,
-               s.log()[:1000])
+               log[:1000])
 
 
 def page():
@@ -185,7 +191,7 @@ def printed():
     log = os.path.join(d, "log")
     with Server("app", "--capture-output", "--log-file", log, cwd=d):
         for text in "at import", "in a request":
-            ok(wait_for(lambda: text in read(log), 5),
+            ok(wait_text(log, text),
                "what is printed is in the log at once: " + text)
 
 
@@ -221,17 +227,34 @@ def printed_by_a_daemon():
     try:
         ok(wait_for(answer), "and answers", out)
         for text in "at import", "in a request":
-            ok(wait_for(lambda: text in read(log), 5),
+            ok(wait_text(log, text),
                "what a daemon prints is in the log at once: " + text)
     finally:
         pid = read(d + "/pid")
         if pid:
             os.kill(int(pid), signal.SIGTERM)
-            wait_for(lambda: not alive(int(pid)))
+            wait_gone(int(pid))
 
 
-guard(180)
-for group in (one_line, longer, start_lines, page, printed, shown,
-              printed_by_a_daemon):
-    attempt(group)
+def left_alone():
+    """Whoever ends what was started, a terminal that is closed or a job that
+    is over, does not end the daemon."""
+    d, left = tmpdir(), []
+    for _ in range(10):
+        with Process([find_program(), "-D", "--log-file", d + "/log",
+                      "-b", "127.0.0.1:%d" % free_port(), "none"]) as p:
+            p.popen.wait()
+            try:
+                os.killpg(p.pid, 0)
+                left.append(p.pid)
+            except ProcessLookupError:
+                pass
+    is_(left, [], "a daemon has left the group of who started it")
+
+
+guard(int(os.environ.get("T_GUARD", "300")))
+groups = (longer, taken, one_line, start_lines, left_alone, page, printed,
+          shown, printed_by_a_daemon)
+together([(fn,) for fn in groups
+          if not sys.argv[1:] or fn.__name__ in sys.argv[1:]])
 done()
