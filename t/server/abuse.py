@@ -37,7 +37,7 @@ def serve(*args, file_size=1 << 20, env=None, **more):
         f.truncate(file_size)
     more.setdefault("binds", ("http", "fcgi"))
     return Server("rude:application", "--max-requests", "0",
-                  "--keep-alive", "60", *args,
+                  "--keep-alive", "60", "--timeout", "600", *args,
                   env={"T_FILE": path, **(env or {})}, **more)
 
 
