@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 from process import pss_kb, tree
 from server import IS_GANGWAY, SLOWER, Server
 from tap import attempt, done, guard, note, ok
-from wait import wait_for
+from wait import measure, wait_for
 from wire import (Broken, Fcgi, Http, connect, fcgi_request, nginx_params,
                   request)
 
@@ -26,29 +26,18 @@ from wire import (Broken, Fcgi, Http, connect, fcgi_request, nginx_params,
 WORST = 0.2 * SLOWER
 
 
-def latency(s, n=100):
+def latency(s, failed, n=25):
     """The worst of n requests on new connections, in seconds."""
     worst = 0.0
     for _ in range(n):
         t0 = time.monotonic()
         try:
-            with s.http(timeout=3 * SLOWER) as c:
-                good = c.get("/quick").status == 200
-        except (OSError, Broken):
-            good = False
-        if not good:
-            return 99.0
+            with s.http() as c:
+                if c.get("/quick").status != 200:
+                    failed.append("status")
+        except (OSError, Broken) as e:
+            failed.append(repr(e))
         worst = max(worst, time.monotonic() - t0)
-    return worst
-
-
-def held_up(s):
-    """latency(), without what this machine alone is to blame for: who is
-    slow stays connected, so that what the server does is seen again."""
-    for _ in range(5):
-        worst = latency(s)
-        if worst < WORST or worst == 99.0:
-            break
     return worst
 
 
@@ -101,30 +90,51 @@ FCGI_CLIENTS = [("half-sent FastCGI requests", fcgi_half, 200),
                 ("FastCGI clients that do not read", fcgi_no_reader, 50)]
 
 
+def crowd(s, clients):
+    """All of these, one kind after the other: (name, number, sockets)."""
+    for name, make, n in clients:
+        held = []
+        for sock, data in make(s, n):
+            # What is not taken now need not be.
+            sock.setblocking(False)
+            try:
+                sock.send(data)
+            except OSError:
+                pass
+            held.append(sock)
+        yield name, n, held
+
+
+def serve(klass, binds):
+    return Server("hello:big", "-w", "2", "-k", klass, "--threads", "2",
+                  "--graceful-timeout", "1", "--timeout", "60",
+                  "--max-requests", "0", binds=binds)
+
+
+def timed_stop(s, statuses):
+    t0 = time.monotonic()
+    statuses.append(s.stop())
+    return time.monotonic() - t0
+
+
 def test_slow(klass):
     binds, clients = ("http",), CLIENTS
     if IS_GANGWAY:
         binds, clients = ("http", "fcgi"), CLIENTS + FCGI_CLIENTS
-    held = []
-    with Server("hello:big", "-w", "2", "-k", klass, "--threads", "2",
-                "--graceful-timeout", "3", "--timeout", "60",
-                "--max-requests", "0", binds=binds) as s:
+    held, failed, statuses = [], [], []
+    with serve(klass, binds) as s:
+        wait_for(lambda: len(s.workers()) == 2)
         before = pss_kb(tree(s.pid))
-        wait_for(lambda: len(s.workers()) == 2, 10)
         pids = sorted(s.workers())
-        note("%s: alone %.0f ms" % (klass, latency(s) * 1000))
-        for name, make, n in clients:
-            for sock, data in make(s, n):
-                # What the server does not take now, it need not.
-                sock.settimeout(0.2)
-                try:
-                    sock.sendall(data)
-                except OSError:
-                    pass
-                held.append(sock)
-            worst = held_up(s)
-            ok(worst < WORST, "%s: others are served beside %d %s"
-               % (klass, n, name), "%.0f ms" % (worst * 1000))
+        note("%s: alone %.0f ms" % (klass, latency(s, failed) * 1000))
+        for name, n, socks in crowd(s, clients):
+            held += socks
+            # Who is slow stays connected: what the server does is seen
+            # again, what this machine does is not.
+            worst = measure(lambda: latency(s, failed), WORST, 20)
+            ok(worst < WORST and not failed,
+               "%s: others are served beside %d %s" % (klass, n, name),
+               "%.0f ms, %s" % (worst * 1000, failed))
         if IS_GANGWAY:
             with Fcgi(s.addresses[1]) as c:
                 r = c.request("/quick")
@@ -137,12 +147,22 @@ def test_slow(klass):
         now = sorted(s.workers())
         ok(now == pids, klass + ": no worker died of it",
            "%s, then %s\n%s" % (pids, now, s.log()[-2000:]))
-        t0 = time.monotonic()
-        status = s.stop(seconds=10 * SLOWER)
-        took = time.monotonic() - t0
-        ok(status == 0 and took < 3 + 2 * SLOWER,
-           klass + ": they do not hold up the stop",
-           "status %s after %.1f s" % (status, took))
+        took = timed_stop(s, statuses)
+
+    def again():
+        with serve(klass, binds) as s:
+            there = [sock for _, _, socks in crowd(s, clients)
+                     for sock in socks]
+            took = timed_stop(s, statuses)
+            for sock in there:
+                sock.close()
+            return took
+    limit = 1 + 2 * SLOWER
+    if took >= limit:
+        took = measure(again, limit)
+    ok(set(statuses) == {0} and took < limit,
+       klass + ": they do not hold up the stop",
+       "status %s after %.1f s" % (statuses, took))
     for sock in held:
         sock.close()
 
@@ -163,7 +183,7 @@ def test_late(klass):
 
 
 def main():
-    guard(int(os.environ.get("T_GUARD", "120")))
+    guard(int(os.environ.get("T_GUARD", "300")))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     for klass in ("sync", "gthread"):
