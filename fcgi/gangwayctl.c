@@ -24,7 +24,8 @@ enum {
 	EXIT_REFUSED = 1, EXIT_NOBODY = 2, EXIT_USAGE = 64,
 	REPLY_MAX = 64 << 20,
 	LOOK_MS = 100,		/* between looks at what it waits for */
-	SILENT_S = 10		/* a manager that takes longer is stopped */
+	SILENT_S = 10,		/* a manager that takes longer is stopped */
+	TRIES = 10
 };
 
 static const char *path;	/* of the socket */
@@ -113,6 +114,7 @@ reach(void)
 	return fd;
 }
 
+/* All that comes; NULL when the server has hung up without reading. */
 static char *
 read_all(int fd, size_t *n)
 {
@@ -132,6 +134,10 @@ read_all(int fd, size_t *n)
 		do
 			k = recv(fd, buf + *n, cap - *n, 0);
 		while (k == -1 && errno == EINTR);
+		if (k == -1 && errno == ECONNRESET && *n == 0) {
+			free(buf);
+			return NULL;
+		}
 		if (k == -1)
 			errx(EXIT_NOBODY, "%s: %s", path, errno == EAGAIN ?
 			    "no answer" : strerror(errno));
@@ -141,28 +147,46 @@ read_all(int fd, size_t *n)
 	return buf;
 }
 
+/* Send the line; what comes back, or NULL when we were cut before it was
+ * read: the server hears each for a second, and we may have been stopped, or
+ * the machine busy, for longer. */
+static char *
+talk(const char *line, size_t *n)
+{
+	char *text = NULL;
+	int fd;
+
+	if ((fd = reach()) == -1)
+		errx(EXIT_NOBODY, "%s: %s", path, errno == ECONNREFUSED ?
+		    "its server has gone" : strerror(errno));
+	if (send(fd, line, *n, MSG_NOSIGNAL) != -1)
+		text = read_all(fd, n);
+	else if (errno != EPIPE && errno != ECONNRESET)
+		err(EXIT_NOBODY, "%s", path);
+	close(fd);
+	return text;
+}
+
 /* What the server answers; a refusal ends the program. */
 static json_t *
 ask(json_t *request)
 {
 	static char line[256], *text;
 	static json_t *reply;
-	size_t n;
-	int fd;
+	int tries = TRIES;
+	size_t n, len;
 
 	n = json_dumpb(request, line, sizeof(line) - 1, JSON_COMPACT);
 	json_decref(request);
 	if (n == 0 || n >= sizeof(line))
 		errx(EXIT_NOBODY, "out of memory");
 	line[n] = '\n';
-	if ((fd = reach()) == -1)
-		errx(EXIT_NOBODY, "%s: %s", path, errno == ECONNREFUSED ?
-		    "its server has gone" : strerror(errno));
-	if (send(fd, line, n + 1, MSG_NOSIGNAL) == -1)
-		err(EXIT_NOBODY, "%s", path);
-	text = read_all(fd, &n);
-	close(fd);
-	reply = json_loadb(text, n, 0, NULL);
+	do
+		len = n + 1;
+	while ((text = talk(line, &len)) == NULL && --tries > 0);
+	if (text == NULL)
+		errx(EXIT_NOBODY, "%s: it hangs up", path);
+	reply = json_loadb(text, len, 0, NULL);
 	free(text);
 	if (!json_is_object(reply))
 		errx(EXIT_NOBODY, "%s: no answer", path);

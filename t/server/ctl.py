@@ -305,6 +305,23 @@ def test_moved():
             "and one more: who comes then is answered")
 
 
+def test_cut():
+    """A gangwayctl that the machine was too slow for asks again."""
+    path = tmpdir() + "/c"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(PATIENCE)
+        s.bind(path)
+        s.listen()
+        with Process([find_program(CTL), "-s", path, "reopen"]) as p:
+            s.accept()[0].close()
+            c, _ = s.accept()
+            line = c.recv(4096)
+            c.sendall(b'{"ok": true, "pid": 1}\n')
+            c.close()
+            is_((line, p.wait()), (b'{"command":"reopen"}\n', 0),
+                "who was cut before it was heard asks again")
+
+
 # --- clients that misbehave
 
 BAD = [
@@ -458,13 +475,13 @@ def test_upgrade():
 
 
 def main():
-    guard(int(os.environ.get("T_GUARD", "300")))
+    guard(int(os.environ.get("T_GUARD", "900")))
     only = sys.argv[1:]
     together([(fn,) for name, fn in (
         ("orders", test_orders), ("abuse", test_abuse),
         ("upgrade", test_upgrade), ("places", test_places),
         ("default", test_default), ("moved", test_moved),
-        ("host", test_host)) if not only or name in only])
+        ("host", test_host), ("cut", test_cut)) if not only or name in only])
     done()
 
 
