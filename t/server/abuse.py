@@ -495,7 +495,7 @@ def test_soak(klass):
 
 
 def main():
-    guard(int(os.environ.get("T_GUARD", 0)) or int(300 + 40 * SECONDS))
+    guard(int(os.environ.get("T_GUARD", 0)) or int(900 + 40 * SECONDS))
     note("T_SEED=%d" % SEED)
     only = sys.argv[1:]
     groups = [(test, klass) for test in (

@@ -299,7 +299,7 @@ def test_small_memory():
 
 
 def main():
-    guard(int(os.environ.get("T_GUARD", "300")))
+    guard(int(os.environ.get("T_GUARD", "900")))
     only = sys.argv[1:]
     together([(fn, *args) for fn, *args in (
         (test_memory, "sync"), (test_memory, "gthread"),

@@ -252,7 +252,7 @@ def left_alone():
     is_(left, [], "a daemon has left the group of who started it")
 
 
-guard(int(os.environ.get("T_GUARD", "300")))
+guard(int(os.environ.get("T_GUARD", "900")))
 groups = (longer, taken, one_line, start_lines, left_alone, page, printed,
           shown, printed_by_a_daemon)
 together([(fn,) for fn in groups

@@ -183,7 +183,7 @@ def test_late(klass):
 
 
 def main():
-    guard(int(os.environ.get("T_GUARD", "300")))
+    guard(int(os.environ.get("T_GUARD", "900")))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     for klass in ("sync", "gthread"):
