@@ -4,9 +4,9 @@
 Flask and Django are put on board by each door (a passenger_wsgi.py that
 takes the process over or stays inside it, a Passengerfile.json with
 Passenger's protocol or with $PORT, gangway in the place of Python; and once
-with the other protocol, "A http") and get the same requests. A table of doors and requests ends the output. T_DOORS
-may name some of the doors ("A exec,D"), and "stock": Passenger's own
-loader, to check the tests.
+with the other protocol, "A http") and get the same requests. A table of doors and
+requests ends the output. T_DOORS may name some of the doors ("A exec,D"),
+and "stock": Passenger's own loader, to check the tests.
 """
 import hashlib
 import os

@@ -163,11 +163,11 @@ def contents():
         r"gangway/lib/lib(c|m|z|expat|pthread|dl)\.", n)), [],
         "the host's own libraries stay the host's")
     wrong = [n for n, m in modes.items() if stat.S_IMODE(m) != CLOSED.get(
-        n, 0o700 if n == "keys/" else 0o755 if n.endswith("/") or n == "" or n in (
-            "run.sh", "public/dispatch.fcgi", "gangway/bin/gangway")
+        n, 0o700 if n == "keys/" else 0o755 if n.endswith("/") or n in (
+            "", "run.sh", "public/dispatch.fcgi", "gangway/bin/gangway")
         else 0o644)]
-    is_(wrong, [], "folders and scripts are 755, files 644, and what is closed "
-        "stays closed, outside public/")
+    is_(wrong, [], "folders and scripts are 755, files 644, and what is "
+        "closed stays closed, outside public/")
     folder = ARCHIVE[:-len(".zip")]
     is_({n: stat.S_IMODE(os.stat(os.path.join(folder, n)).st_mode)
          for n in CLOSED}, CLOSED, "in the folder, too")

@@ -296,7 +296,8 @@ class Apache(Process):
             if name in os.environ:
                 env[name] = os.environ[name]
         if "LSAN_OPTIONS" in os.environ:
-            copy = shutil.copy(os.path.join(TOP, "t", "lib", "lsan.supp"), state)
+            copy = shutil.copy(os.path.join(TOP, "t", "lib", "lsan.supp"),
+                               state)
             env["LSAN_OPTIONS"] = ("print_suppressions=0:suppressions="
                                    + copy)
         # Its environment reaches the applications: only this.
