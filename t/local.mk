@@ -45,9 +45,6 @@ include t/bench/local.mk
 TESTS = $(PY_TESTS) $(SH_TESTS) $(C_TESTS)
 check_PROGRAMS += $(C_TESTS)
 dist_check_SCRIPTS += $(SH_TESTS) $(PY_TESTS)
-EXTRA_DIST += t/bench/run t/corpus t/lib/apache.py t/lib/lsan.supp \
-	t/lib/process.py t/lib/python.supp t/lib/server.py t/lib/talk.py \
-	t/lib/tap.py t/lib/tap.sh t/lib/wait.py t/lib/wire.py t/repeat
 EXTRA_DIST += t/apps/broken.py
 EXTRA_DIST += t/apps/calls.py
 EXTRA_DIST += t/apps/collected.py
@@ -75,6 +72,20 @@ EXTRA_DIST += t/apps/stream.py
 EXTRA_DIST += t/apps/stuck.py
 EXTRA_DIST += t/apps/syntax.py
 EXTRA_DIST += t/apps/validated.py
+EXTRA_DIST += t/bench/run
+EXTRA_DIST += t/corpus
+EXTRA_DIST += t/lib/apache.py
+EXTRA_DIST += t/lib/load.py
+EXTRA_DIST += t/lib/lsan.supp
+EXTRA_DIST += t/lib/process.py
+EXTRA_DIST += t/lib/python.supp
+EXTRA_DIST += t/lib/server.py
+EXTRA_DIST += t/lib/talk.py
+EXTRA_DIST += t/lib/tap.py
+EXTRA_DIST += t/lib/tap.sh
+EXTRA_DIST += t/lib/wait.py
+EXTRA_DIST += t/lib/wire.py
+EXTRA_DIST += t/repeat
 
 check-valgrind: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(C_TESTS)' \
