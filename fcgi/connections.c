@@ -104,6 +104,8 @@ expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 				continue;
 			break;
 		}
+		if (list == NET_HEAD && ms != NET_HEAD_MS && c->in.n > 0)
+			continue;
 		if (why != NULL)
 			log_info("Connection from ip=%s closed: %s",
 			    c->peer.addr_n > 0 ? c->peer.addr : "unix", why);
@@ -138,6 +140,8 @@ connections_tick(struct net *net)
 	expire_readers(net);
 	expire(net, NET_IDLE, net->closing ? net->closing_ms :
 	    net->keepalive_ms, NULL);
+	if (net->closing)	/* who never said a word keeps no stop waiting */
+		expire(net, NET_HEAD, NET_SILENT_MS, NULL);
 	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
 	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");
 	expire(net, NET_SENDING, NET_SEND_MS, "the client takes no more");

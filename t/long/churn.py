@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 from load import Load, figures
 from server import IS_GANGWAY, Server
 from tap import done, guard, ok, together
-from wait import wait_for, wait_gone
+from wait import measure, wait_for, wait_gone
 
 SECONDS = float(sys.argv[1] if len(sys.argv) > 1
                 else os.environ.get("T_SECONDS", "0"))
@@ -78,6 +78,28 @@ def churn(name, what, klass, args, fewest, seconds):
            s.log()[-3000:])
 
 
+def stop_takes():
+    """Seconds of a stop, while someone has connected and says nothing, and
+    another has a kept connection that a worker was given by another."""
+    with Server("hello:application", "-w", "2", "--graceful-timeout", "100",
+                "--max-requests", "3", "--max-requests-jitter", "0") as s, \
+            s.http() as kept, s.http() as silent:
+        silent.open()
+        first = kept.get("/").body.split()[-1]
+        # Its worker leaves, and gives it away.
+        while kept.get("/").body.split()[-1] == first:
+            pass
+        t0 = time.monotonic()
+        s.send_signal(signal.SIGTERM)
+        s.wait()
+        return time.monotonic() - t0
+
+
+def stop():
+    took = measure(stop_takes, 20)
+    ok(took < 20, "a stop waits for no silent client", "%.1f s" % took)
+
+
 def main():
     guard(int(SECONDS * 4 + 600))
     limits = ["--max-requests", "50", "--max-requests-jitter", "10"]
@@ -91,7 +113,7 @@ def main():
                 (name + ", HUP", hup, klass, port, 5),
                 (name + ", TTIN and TTOU", scale, klass, port, 3)]
     groups = [(churn, *case, SECONDS / len(cases)) for case in cases]
-    together(groups, 1 if LONG else 3)
+    together(groups + [(stop,)], 1 if LONG else 3)
     figures("churn")
     done()
 
