@@ -7,282 +7,193 @@ HUPs, TTIN and TTOU, hand-overs by USR2 and max_requests not one request may
 fail; by `kill -9` of workers, one for each connection that they held. At last
 the leaks: what the manager has after very many recycles.
 
-T_SECONDS below 60 (`make check`) is a short form; `make soak`, or an argument
---full, is the long one: 20 HUPs, 20 pairs of TTIN and TTOU, 5 hand-overs (and
-2 that are taken back) and 50,000 requests in each of four configurations, 50 kills, 1,000 recycles.
+Without T_SECONDS (`make check`) each thing is done as often as shows it;
+with it (`make soak`) all of them last so many seconds, one after the other;
+an argument --full asks for 20 HUPs, 20 pairs of TTIN and TTOU, 5 hand-overs
+(and 2 that are taken back) and 50,000 requests in each of four
+configurations, 50 kills and 1,000 recycles, however long they take.
 """
 import collections
 import os
 import random
 import re
-import select
 import signal
-import socket
 import sys
-import threading
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
-from process import alive, children, fd_count, processes, tmpdir
-from server import SLOWER, Server
-from tap import attempt, done, guard, note, ok
-from wait import wait_for
+from load import Load, figures, totals
+from process import fd_count, processes, tmpdir
+from server import Server
+from tap import done, guard, note, ok, together
+from wait import text_of, wait_for, wait_gone, wait_text
 
-FULL = ("--full" in sys.argv
-        or float(os.environ.get("T_SECONDS", "5")) >= 60)
+FULL = "--full" in sys.argv
+SECONDS = float(os.environ.get("T_SECONDS", "0"))
+LONG = FULL or SECONDS > 0
 HUPS, PAIRS, HANDOVERS, ROLLBACKS, REQUESTS = (
     (20, 20, 5, 2, 50000) if FULL else (1, 1, 1, 1, 500))
 KILLS, RECYCLES = (50, 1000) if FULL else (3, 40)
 CONNECTIONS = 64
-PATIENCE = 30 * SLOWER
+SHARE = SECONDS / 9     # there are nine groups
 
 
-class Client:
-    """One connection of the load, and what became of it."""
-
-    def __init__(self, kept):
-        self.kept = kept
-        self.sock = None
-        self.pid = 0            # who answered last on this connection
-
-    def begin(self, load):
-        """Send a request; on a new connection if there is none."""
-        self.began = time.monotonic()
-        self.buf = b""
-        self.fresh = self.sock is None
-        ms = 200 if random.random() < 0.05 else 1
-        try:
-            if self.fresh:
-                self.pid = 0
-                self.sock = socket.create_connection(load.address, 10)
-                self.sock.setsockopt(socket.IPPROTO_TCP,
-                                     socket.TCP_NODELAY, 1)
-            self.sock.send(b"GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n" % (
-                ms, b"" if self.kept else b"Connection: close\r\n"))
-        except OSError as e:
-            return load.failed(self, repr(e))
-        load.poll.register(self.sock, select.EPOLLIN)
-        load.by_fd[self.sock.fileno()] = self
-
-    def readable(self, load):
-        try:
-            data = self.sock.recv(4096)
-        except OSError as e:
-            return load.failed(self, repr(e))
-        if not data:
-            return load.failed(self, "end after %r" % self.buf[:80])
-        self.buf += data
-        head, mark, body = self.buf.partition(b"\r\n\r\n")
-        if not mark:
-            return
-        head = head.lower()
-        m = re.search(rb"content-length: *(\d+)", head)
-        if not m or len(body) < int(m.group(1)):
-            return
-        load.forget(self)
-        if b" 200 " not in head[:20] or len(body) != int(m.group(1)):
-            return load.failed(self, repr(self.buf[:200]))
-        self.pid = int(body)
-        load.pids[self.pid] += 1
-        load.worst = max(load.worst, time.monotonic() - self.began)
-        if not self.kept or b"connection: close" in head:
-            self.sock.close()
-            self.sock = None
+def path():
+    return "/200" if random.random() < 0.05 else "/1"
 
 
-class Load(threading.Thread):
-    """All clients, by one epoll; one that is answered asks again."""
+def load_of(s):
+    return Load(s, CONNECTIONS // 2, CONNECTIONS // 2, path=path,
+                pause=0 if LONG else 0.01)
 
-    def __init__(self, address):
-        super().__init__(daemon=True)
-        self.address = address
-        self.poll = select.epoll()
-        self.by_fd = {}
-        self.pids = collections.Counter()
-        self.failures = []      # when, kept, fresh, last pid, what, took
-        self.worst = 0.0
-        self.stop = False
-        self.start()
 
-    def forget(self, c):
-        if self.by_fd.pop(c.sock.fileno(), None):
-            self.poll.unregister(c.sock)
+class Crew(Server):
+    """.manager is who manages now, .n how many workers there are to be."""
 
-    def failed(self, c, what):
-        now = time.monotonic()
-        self.failures.append((now, c.kept, c.fresh, c.pid, what,
-                              "%.2f s" % (now - c.began)))
-        if c.sock is not None:
-            self.forget(c)
-            c.sock.close()
-            c.sock = None
+    def __init__(self, klass, *more):
+        self.pidfile = os.path.join(tmpdir(), "pid")
+        self.n = (4 if klass == "gthread" else 8) if LONG else 3
+        threads = [] if klass == "sync" else ["--threads", "16"]
+        super().__init__(
+            "sleepy:application", "-k", klass, "-w", self.n, *threads,
+            "-p", self.pidfile, "--graceful-timeout", "60", *more)
+        self.manager = self.pid
 
-    def run(self):
-        clients = [Client(i % 2 == 0) for i in range(CONNECTIONS)]
-        last = time.monotonic()
-        while not self.stop:
-            busy = set(self.by_fd.values())
-            for c in clients:
-                if c not in busy:
-                    c.begin(self)
-            for fd, _ in self.poll.poll(1):
-                self.by_fd[fd].readable(self)
-            now = time.monotonic()
-            if now - last > 5:
-                last = now
-                for c in list(self.by_fd.values()):
-                    if now - c.began > PATIENCE:
-                        self.failed(c, "no answer in %d s" % PATIENCE)
-        # What was asked is answered still.
-        end = time.monotonic() + PATIENCE
-        while self.by_fd and time.monotonic() < end:
-            for fd, _ in self.poll.poll(1):
-                self.by_fd[fd].readable(self)
-        for c in list(self.by_fd.values()):
-            self.failed(c, "no answer at the end")
-
-    def total(self):
-        return sum(self.pids.values())
+    def pids(self):
+        return [w["pid"] for w in wait_for(
+            lambda: self.status()["workers"])]
 
     def end(self):
-        self.stop = True
-        self.join(PATIENCE + 10)
+        """Whoever manages now."""
+        os.kill(self.manager, signal.SIGTERM)
+        return wait_gone(self.manager)
 
 
-def start(klass, port, *more):
-    pidfile = os.path.join(tmpdir(), "pid")
-    shape = (["-w", "8"] if klass == "sync"
-             else ["-w", "4", "--threads", "16"])
-    s = Server("sleepy:application", "-k", klass, *shape, *port, "-p",
-               pidfile, "--graceful-timeout", "20", *more)
-    s.pidfile, s.manager = pidfile, s.pid
-    return s
-
-
-def read(path):
-    try:
-        with open(path) as f:
-            return f.read()
-    except OSError:
-        return ""
-
-
-def hup(s):
-    old = set(children(s.manager))
+def hup(s, load):
+    old = s.pids()
     os.kill(s.manager, signal.SIGHUP)
-    return wait_for(lambda: not old & set(children(s.manager)), PATIENCE)
+    return all(wait_gone(pid) for pid in old)
 
 
-def pair(s):
-    for sig in (signal.SIGTTIN, signal.SIGTTOU):
-        n = len(re.findall("signal: tt", s.log()))
-        os.kill(s.manager, sig)
-        if not wait_for(lambda: len(re.findall("signal: tt", s.log())) > n,
-                        PATIENCE):
-            return False
-        time.sleep(0.2)
-    return True
+def pair(s, load):
+    """One more, in the slot above the others, and one fewer."""
+    def slot(state):
+        return any(w["slot"] == s.n and (not state or w["state"] == state)
+                   for w in s.status()["workers"])
+
+    def wanted(n):
+        return wait_for(lambda: s.status().get("wanted") == n)
+    os.kill(s.manager, signal.SIGTTIN)
+    there = wanted(s.n + 1) and wait_for(lambda: slot("ready"))
+    os.kill(s.manager, signal.SIGTTOU)
+    return there and wanted(s.n) and wait_for(lambda: not slot(None))
 
 
-def second(s):
-    """The new manager, when it has its workers; 0 if it does not get so
-    far."""
+def parent(pid):
+    found = re.search(r"^PPid:\s*(\d+)", text_of("/proc/%d/status" % pid),
+                      re.M)
+    return int(found[1]) if found else 0
+
+
+def second(s, load):
+    """The new manager, when a worker of its own has answered; 0 if it does
+    not get so far."""
+    known = set(load.pids)
     os.kill(s.manager, signal.SIGUSR2)
-    new = wait_for(lambda: read(s.pidfile + ".2"), PATIENCE)
-    if not new or not wait_for(lambda: len(children(int(new))) >= 4,
-                               PATIENCE):
+    new = wait_for(lambda: text_of(s.pidfile + ".2"))
+    if not new or not wait_for(lambda: any(
+            parent(pid) == int(new) for pid in set(load.pids) - known)):
         return 0
     return int(new)
 
 
-def handover(s):
-    new, old = second(s), s.manager
+def handover(s, load):
+    new, old = second(s, load), s.manager
     if not new:
         return False
     s.manager = new
     os.kill(old, signal.SIGTERM)
-    return wait_for(lambda: read(s.pidfile) == "%d\n" % new and (
-        s.popen.poll() is not None if old == s.pid else not alive(old)),
-        PATIENCE)
+    return wait_gone(old) and wait_text(s.pidfile, "%d\n" % new)
 
 
-def rollback(s):
+def rollback(s, load):
     """The new one is not wanted after all."""
-    new = second(s)
+    new = second(s, load)
     if not new:
         return False
     os.kill(new, signal.SIGTERM)
-    return wait_for(lambda: not alive(new)
-                    and not os.path.exists(s.pidfile + ".2"), PATIENCE)
+    return wait_gone(new) and wait_for(
+        lambda: not os.path.exists(s.pidfile + ".2"))
 
 
 def calm(klass, port):
     """Nothing that is asked for costs a request."""
     name = "%s%s" % (klass, ", reuse_port" if port else "")
-    with start(klass, port, "--max-requests", "100",
-               "--max-requests-jitter", "20") as s:
-        load = Load(s.address)
+    with Crew(klass, *port, "--max-requests", "100",
+              "--max-requests-jitter", "20") as s:
+        end = time.monotonic() + SHARE
+        load = load_of(s)
+        load.more(1)
+        missed, counts = [], collections.Counter()
         events = ([hup] * HUPS + [pair] * PAIRS + [handover] * HANDOVERS
                   + [rollback] * ROLLBACKS)
         random.shuffle(events)
-        missed = [e.__name__ for e in events if not e(s)]
-        while load.total() < REQUESTS and load.is_alive():
-            time.sleep(0.2)
-        load.end()
-        note("%s: %d requests, %d workers, %d HUPs, %d pairs, %d "
-             "hand-overs, %d taken back, worst %.0f ms, %d failed" % (
-                 name, load.total(), len(load.pids), HUPS, PAIRS, HANDOVERS,
-                 ROLLBACKS, load.worst * 1000, len(load.failures)))
-        ok(not load.failures and load.total() >= REQUESTS,
+        while events and not missed:
+            event = events.pop()
+            counts[event.__name__] += 1
+            if not event(s, load):
+                missed.append(event.__name__)
+            if not events and time.monotonic() < end:
+                events = random.sample([hup, pair, handover, rollback], 4)
+        load.wait_total(REQUESTS)
+        answered = load.end(name, recycles=s.log().count("Autorestarting"),
+                            **counts)
+        ok(answered and not load.failures and load.total() >= REQUESTS,
            name + ": no request failed", "\n".join(map(
                str, load.failures[:8])) + s.log()[-1500:])
         ok(not missed, name + ": every signal was followed",
            "%s\n%s" % (missed, s.log()[-1500:]))
         ok("Traceback" not in s.log() and "SIGKILL" not in s.log(),
            name + ": nothing was torn down", s.log()[-1500:])
-        totals["requests"] += load.total()
-        totals["workers"] += len(load.pids)
-        stop_all(s)
-
-
-def stop_all(s):
-    os.kill(s.manager, signal.SIGTERM)
-    wait_for(lambda: not alive(s.manager), PATIENCE)
+        s.end()
 
 
 def killed(klass, port):
     """kill -9 costs what the worker held, and is told in a line."""
     name = "%s%s, killed" % (klass, ", reuse_port" if port else "")
-    with start(klass, port, "--max-requests", "0") as s:
-        load = Load(s.address)
-        time.sleep(0.5)
-        kills = {}
-        while len(kills) < KILLS:
-            victim = random.choice(children(s.pid) or [0])
-            if victim in load.pids and victim not in kills:
-                began = time.monotonic()
-                os.kill(victim, signal.SIGKILL)
-                wait_for(lambda: not alive(victim), PATIENCE)
-                kills[victim] = began, time.monotonic()
-            time.sleep(random.uniform(0.2, 0.6))
-        time.sleep(1)
-        load.end()
+    with Crew(klass, *port, "--max-requests", "0") as s:
+        end = time.monotonic() + SHARE
+        load = load_of(s)
+        kills = {}      # pid: (the round before it died, the last one after)
+
+        def candidates():
+            return [pid for pid in s.ready_workers() if pid in load.pids]
+        while len(kills) < KILLS or time.monotonic() < end:
+            # All ask, and some are answered.
+            load.more(CONNECTIONS)
+            victim = random.choice(wait_for(candidates) or [0])
+            if victim == 0:
+                break
+            began = load.rounds
+            os.kill(victim, signal.SIGKILL)
+            wait_gone(victim)
+            # The round that runs now may have looked before; the next one
+            # sees all of it.
+            kills[victim] = began, load.rounds + 1
+        load.more(CONNECTIONS)
+        answered = load.end(name, kills=len(kills))
         strange = [f for f in load.failures if not (
-            f[3] in kills or (f[3] == 0 and any(
-                a <= f[0] < b + SLOWER for a, b in kills.values())))]
-        held = collections.Counter(f[3] for f in load.failures if f[3])
-        note("%s: %d requests, %d kills, %d failed (%d on kept "
-             "connections), worst %.0f ms" % (
-                 name, load.total(), len(kills), len(load.failures),
-                 sum(held.values()), load.worst * 1000))
-        ok(not strange, name + ": only what a killed worker held failed",
-           strange[:8])
+            f.pid in kills or (f.pid == 0 and any(
+                a <= f.round <= b for a, b in kills.values())))]
+        held = collections.Counter(f.pid for f in load.failures if f.pid)
+        ok(answered and not strange and len(kills) >= KILLS,
+           name + ": only what a killed worker held failed", strange[:8])
         ok(all(n <= CONNECTIONS // 2 for n in held.values()),
            name + ": once for each connection", held)
         wait_for(lambda: all("(pid:%d) was sent SIGKILL" % p in s.log()
-                             for p in kills), PATIENCE)
+                             for p in kills))
         lines = collections.Counter(re.findall(
             r"Worker \(pid:(\d+)\) was running: ", s.log()))
         ended = collections.Counter(re.findall(
@@ -304,13 +215,13 @@ def killed(klass, port):
 def rss_kb(pid):
     """Its own: the board's pages count as they are touched."""
     return int(re.search(r"RssAnon:\s*(\d+)",
-                         read("/proc/%d/status" % pid)).group(1))
+                         text_of("/proc/%d/status" % pid)).group(1))
 
 
 def shared_kb(pid):
     """Shared memory that has no file."""
     total = 0
-    for line in read("/proc/%d/maps" % pid).splitlines():
+    for line in text_of("/proc/%d/maps" % pid).splitlines():
         m = re.match(r"([0-9a-f]+)-([0-9a-f]+) ...s .*(/dev/zero|/memfd:|"
                      r"/dev/shm|/SYSV)", line)
         if m:
@@ -320,36 +231,39 @@ def shared_kb(pid):
 
 def facts(s):
     return (fd_count(s.pid), shared_kb(s.pid),
-            len(read("/proc/%d/maps" % s.pid).splitlines()))
+            len(text_of("/proc/%d/maps" % s.pid).splitlines()))
 
 
 def leaks():
     """Worker after worker, the manager stays as it was."""
-    with start("gthread", [], "--max-requests", "20", "-w", "3",
-               "--max-requests-jitter", "0") as s:
-        load = Load(s.address)
+    with Crew("gthread", "--max-requests", "20", "-w", "3",
+              "--max-requests-jitter", "0") as s:
+        end = time.monotonic() + SHARE
+        load = load_of(s)
+
+        def age():
+            """How many workers there have been."""
+            return max([w["age"] for w in s.status()["workers"]] + [0])
 
         def until(n):
-            return wait_for(lambda: s.log().count("Booting worker") >= n,
-                            120 * SLOWER if not FULL else 900, 0.2)
+            return wait_for(lambda: age() >= n, 3600 if FULL else 600, 0.05)
         until(RECYCLES // 5)
         early, rss = facts(s), rss_kb(s.pid)
-        until(RECYCLES)
-        load.end()
-        wait_for(lambda: len(children(s.pid)) == 3, PATIENCE)
-        time.sleep(0.5)
+        enough = until(RECYCLES)
+        while time.monotonic() < end:
+            load.more(100)
+        load.end("leaks", recycles=age())
+        s.wait_workers(3)
         late, rss_late = facts(s), rss_kb(s.pid)
 
         def zombies():
             return [p for p, (parent, state) in processes().items()
                     if parent == s.pid and state == "Z"]
-        note("leaks: %d recycles, %d requests, %d failed; manager's fds, "
-             "shared KB, maps: %s then %s; its memory %d KB then %d KB" % (
-                 s.log().count("Booting worker"), load.total(),
-                 len(load.failures), early, late, rss, rss_late))
-        ok(wait_for(lambda: not zombies(), PATIENCE), "no defunct process",
-           zombies())
-        ok(late[0] <= early[0], "the manager's descriptors", (early, late))
+        note("leaks: manager's fds, shared KB, maps: %s then %s; its memory "
+             "%d KB then %d KB" % (early, late, rss, rss_late))
+        ok(wait_for(lambda: not zombies()), "no defunct process", zombies())
+        ok(enough and late[0] <= early[0], "the manager's descriptors",
+           (early, late))
         ok(late[1] == early[1], "shared memory", (early, late))
         ok(rss_late <= rss + 128, "the manager's memory", (rss, rss_late))
         ok(not load.failures, "and no request failed", "%s\n%s" % (
@@ -359,22 +273,17 @@ def leaks():
 
 
 def main():
-    guard(3600 if FULL else 180)
-    for klass in ("gthread", "sync"):
-        for port in ([], ["--reuse-port"]):
-            attempt(calm, klass, port)
-    note("together: %d requests, %d workers" % (
-        totals["requests"], totals["workers"]))
+    guard(int(SECONDS * 4) + (3600 if FULL else 900))
+    both = [(klass, port) for klass in ("gthread", "sync")
+            for port in ([], ["--reuse-port"])]
+    together([(calm, *b) for b in both] + [(killed, *b) for b in both]
+             + [(leaks,)], 1 if LONG else 3)
     if FULL:
         ok(totals["requests"] >= 200000 and totals["workers"] >= 500,
            "enough of both", totals)
-    for klass in ("gthread", "sync"):
-        for port in ([], ["--reuse-port"]):
-            attempt(killed, klass, port)
-    attempt(leaks)
+    figures("soak")
     done()
 
 
-totals = collections.Counter()
 if __name__ == "__main__":
     main()
