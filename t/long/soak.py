@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Everything at once, under constant load, and counted.
 
-64 connections, half of them kept and half new for each request, of which one
-in twenty takes 200 ms and the others 1 ms; nothing is tried twice. Through
-HUPs, TTIN and TTOU, hand-overs by USR2 and max_requests not one request may
-fail; by `kill -9` of workers, one for each connection that they held. At last
-the leaks: what the manager has after very many recycles.
+64 connections (32 in `make check`), half of them kept and half new for each
+request, of which one in twenty takes 200 ms and the others 1 ms; nothing is
+tried twice. Through HUPs, TTIN and TTOU, hand-overs by USR2 and max_requests
+not one request may fail; by `kill -9` of workers, one for each connection
+that they held. At last the leaks: what the manager has after very many
+recycles.
 
 Without T_SECONDS (`make check`) each thing is done as often as shows it;
 with it (`make soak`) all of them last so many seconds, one after the other;
@@ -36,7 +37,7 @@ LONG = FULL or SECONDS > 0
 HUPS, PAIRS, HANDOVERS, ROLLBACKS, REQUESTS = (
     (20, 20, 5, 2, 50000) if FULL else (1, 1, 1, 1, 500))
 KILLS, RECYCLES = (50, 1000) if FULL else (3, 40)
-CONNECTIONS = 64
+CONNECTIONS = 64 if LONG else 32
 SHARE = SECONDS / 9     # there are nine groups
 
 
@@ -44,9 +45,9 @@ def path():
     return "/200" if random.random() < 0.05 else "/1"
 
 
-def load_of(s):
-    return Load(s, CONNECTIONS // 2, CONNECTIONS // 2, path=path,
-                pause=0 if LONG else 0.01)
+def load_of(s, connections=CONNECTIONS):
+    return Load(s, connections // 2, connections // 2, path=path,
+                pause=0 if LONG else 0.02)
 
 
 class Crew(Server):
@@ -54,7 +55,7 @@ class Crew(Server):
 
     def __init__(self, klass, *more):
         self.pidfile = os.path.join(tmpdir(), "pid")
-        self.n = (4 if klass == "gthread" else 8) if LONG else 3
+        self.n = (4 if klass == "gthread" else 8) if LONG else 2
         threads = [] if klass == "sync" else ["--threads", "16"]
         super().__init__(
             "sleepy:application", "-k", klass, "-w", self.n, *threads,
@@ -239,7 +240,7 @@ def leaks():
     with Crew("gthread", "--max-requests", "20", "-w", "3",
               "--max-requests-jitter", "0") as s:
         end = time.monotonic() + SHARE
-        load = load_of(s)
+        load = load_of(s, CONNECTIONS if LONG else 8)
 
         def age():
             """How many workers there have been."""
