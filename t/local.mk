@@ -73,6 +73,7 @@ EXTRA_DIST += t/apps/stuck.py
 EXTRA_DIST += t/apps/syntax.py
 EXTRA_DIST += t/apps/validated.py
 EXTRA_DIST += t/bench/run
+EXTRA_DIST += t/check-all
 EXTRA_DIST += t/corpus
 EXTRA_DIST += t/lib/apache.py
 EXTRA_DIST += t/lib/load.py
@@ -93,8 +94,14 @@ check-valgrind: all
 	    --leak-check=full --show-leak-kinds=definite \
 	    --errors-for-leak-kinds=definite \
 	    --suppressions=$(abs_top_srcdir)/t/lib/python.supp'
+
+# All of it, one stage after the other; SOAK=600 for more than 30 seconds of
+# each kind of soak.
+check-all: all
+	$(SHELL) $(top_srcdir)/t/check-all
+
 # What t/repeat runs: the environment of a test on one line, then the tests.
 list-tests:
 	@echo "$(AM_TESTS_ENVIRONMENT)" | tr -d "'"
 	@for t in $(TESTS); do echo $$t; done
-.PHONY: check-valgrind list-tests
+.PHONY: check-valgrind check-all list-tests

@@ -7,21 +7,22 @@ PY_TESTS += t/long/churn.py
 PY_TESTS += t/long/soak.py
 endif
 
-# make soak SOAK=600: as many seconds of each kind of churn, then all kinds
-# at once and counted.
+# make soak SOAK=600: so many seconds of each, one after the other; what each
+# says at its end is how much that was, and what was lost.
 SOAK = 300
+SOAK_TESTS = t/long/faults.py
+if PYTHON
+SOAK_TESTS += t/long/churn.py
+SOAK_TESTS += t/long/soak.py
+SOAK_TESTS += t/server/abuse.py
+SOAK_TESTS += t/server/deaths.py
+SOAK_TESTS += t/long/passenger_load.py
+endif
 soak: all
-	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
-	    /usr/bin/python3 $(top_srcdir)/t/long/churn.py
-	$(AM_TESTS_ENVIRONMENT) \
-	    /usr/bin/python3 $(top_srcdir)/t/long/soak.py --full
-	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
-	    /usr/bin/python3 $(top_srcdir)/t/server/abuse.py
-	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
-	    /usr/bin/python3 $(top_srcdir)/t/server/deaths.py
 	$(MAKE) $(AM_MAKEFLAGS) $(check_LTLIBRARIES)
-	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
-	    /usr/bin/python3 $(top_srcdir)/t/long/faults.py
-	$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK) \
-	    /usr/bin/python3 $(top_srcdir)/t/long/passenger_load.py
+	@$(AM_TESTS_ENVIRONMENT) T_SECONDS=$(SOAK); export T_SECONDS; \
+	failed=; for t in $(SOAK_TESTS); do \
+	    echo "# $$t"; \
+	    /usr/bin/python3 $(top_srcdir)/$$t || failed="$$failed $$t"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 .PHONY: soak
