@@ -2,7 +2,8 @@
 
 Each call's path goes to the file named by T_CALLS, so that a test can tell
 what reached the application. /lines and /iter read the body in other ways,
-/noread leaves it, /sleep takes its time.
+/noread leaves it, /sleep takes its time, /gate/NAME stands at that gate
+(wait.Gate) in $T_GATES.
 """
 import hashlib
 import json
@@ -40,7 +41,9 @@ def application(environ, start_response):
     path = environ.get("PATH_INFO", "")
     record("T_CALLS", path)
     if path.startswith("/sleep"):
-        time.sleep(2 if path == "/sleep/long" else 0.2)
+        time.sleep(0.2)
+    if path.startswith("/gate/"):
+        open(os.path.join(os.environ["T_GATES"], path[6:])).close()
     if path.startswith("/errors"):
         print("a line for the log", file=environ["wsgi.errors"], flush=True)
     digest, length, count = hashlib.sha256(), 0, 0

@@ -251,7 +251,7 @@ def nginx_fastcgi(address, keep):
     target = ("unix:" + address if isinstance(address, str)
               else "%s:%d" % address)
     return Nginx("location / { fastcgi_pass app; fastcgi_keep_conn %s;\n"
-                 "fastcgi_read_timeout 30s; %s }"
+                 "fastcgi_read_timeout 120s; %s }"
                  % ("on" if keep else "off", FASTCGI_PARAMS),
                  "upstream app { server %s; %s }"
                  % (target, "keepalive 8;" if keep else ""))

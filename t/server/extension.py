@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
 from process import Process, alive, children, free_port, tmpdir
 from server import APPS, python_package
-from tap import attempt, done, guard, is_, ok, skip_all
+from tap import done, guard, is_, ok, skip_all, together
 from wait import wait_for
 from wire import Http
 
@@ -27,15 +27,15 @@ def start(*args, cwd=APPS):
 
 def status_of(address):
     try:
-        with Http(address, timeout=5) as c:
+        with Http(address) as c:
             return c.get("/").status
     except OSError:
         return None
 
 
-def run(*args, seconds=20, **more):
+def run(*args, **more):
     with start(*args, **more) as p:
-        return p.wait(seconds), p.log()
+        return p.wait(), p.log()
 
 
 def one_shot():
@@ -55,17 +55,17 @@ def one_shot():
 def life():
     address = ("127.0.0.1", free_port())
     with start("-b", "%s:%d" % address, "-w", "2", "hello") as s:
-        ok(wait_for(lambda: status_of(address) == 200, 20), "it serves")
+        ok(wait_for(lambda: status_of(address) == 200), "it serves")
         ok(wait_for(lambda: len(children(s.pid)) == 2), "by two workers")
         old = children(s.pid)
         s.send_signal(signal.SIGHUP)
         ok(wait_for(lambda: len(children(s.pid)) == 2 and
-                    not set(old) & set(children(s.pid)), 20),
+                    not set(old) & set(children(s.pid))),
            "HUP replaces them")
         is_(status_of(address), 200, "and it serves")
         os.kill(children(s.pid)[0], signal.SIGKILL)
         ok(wait_for(lambda: "SIGKILL" in s.log() and
-                    len(children(s.pid)) == 2, 20), "a lost one comes back")
+                    len(children(s.pid)) == 2), "a lost one comes back")
         workers = children(s.pid)
         is_(s.stop(), 0, "TERM ends it with 0")
         ok(not any(alive(p) for p in workers), "and its workers")
@@ -86,17 +86,16 @@ def settings_of_python():
                 "    return [body]\n")
     address = ("127.0.0.1", free_port())
     with start("-b", "%s:%d" % address, "app", cwd=folder) as s:
-        ok(wait_for(lambda: status_of(address) == 200, 20),
+        ok(wait_for(lambda: status_of(address) == 200),
            "it serves with a gunicorn.conf.py", s.log()[-2000:])
         with Http(address) as c:
             is_(c.get("/").body, PYTHON.encode(), "evaluated by this Python")
         is_(s.stop(), 0, "TERM ends it with 0")
 
 
-guard(120)
+guard(600)
 FOLDER, why = python_package()
 if FOLDER is None:
     skip_all(why)
-for group in (one_shot, life, settings_of_python):
-    attempt(group)
+together([(one_shot,), (life,), (settings_of_python,)])
 done()

@@ -16,9 +16,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
 from process import Process, free_port, tmpdir
-from server import APPS, IS_GANGWAY, SLOWER, Server, find_program, need
-from tap import attempt, done, guard, is_, ok, skip_all
-from wait import wait_for
+from server import APPS, IS_GANGWAY, Server, find_program, need
+from tap import attempt, done, guard, is_, ok, skip_all, together
+from wait import Gate, wait_for, wait_text
 from wire import (ABORT, BEGIN, END, GET_VALUES, GET_VALUES_RESULT, PARAMS,
                   STDIN, STDOUT, UNKNOWN_TYPE, Broken, Fcgi, fcgi_request,
                   nginx_params, pairs, record, stream, unpairs)
@@ -97,7 +97,7 @@ def by_byte(s, t, **_):
                 break
 
 
-def multiplexed(s, t, klass, **_):
+def multiplexed(s, t, klass, gates, **_):
     bodies = {1: b"a" * 10, 2: b"b" * 70000, 300: b"", 65535: b"d" * 5}
     queues = []
     for ident, body in bodies.items():
@@ -125,6 +125,7 @@ def multiplexed(s, t, klass, **_):
         t(good(c.request("/after", ident=7), "/after"),
           "the connection goes on")
     with s.fcgi() as c:
+        # Both are read at once, however long the first one takes.
         c.send(fcgi_request(nginx_params("/sleep/a"), ident=9)
                + fcgi_request(nginx_params("/b"), ident=9))
         r = c.reply(9)
@@ -148,7 +149,8 @@ def multiplexed(s, t, klass, **_):
     if klass == "sync":
         return
     with s.fcgi() as c:
-        c.send(fcgi_request(nginx_params("/sleep/long"), ident=1)
+        gate = Gate(gates + "/long")
+        c.send(fcgi_request(nginx_params("/gate/long"), ident=1)
                + fcgi_request(nginx_params("/quick"), ident=2))
         order = []
         while len(order) < 2:
@@ -157,6 +159,7 @@ def multiplexed(s, t, klass, **_):
                 break
             if got[0] == END:
                 order.append(got[1])
+                gate.open()
         t(order == [2, 1], "a quick request overtakes a slow one", order)
 
 
@@ -275,7 +278,7 @@ def roles(s, t, calls, **_):
 
 def big(s, t, **_):
     data = os.urandom(1 << 20) * 20
-    with s.fcgi(timeout=30) as c:
+    with s.fcgi() as c:
         r = c.request("/big", "POST", data)
         t(good(r, "/big") and
           r.json()["sha256"] == hashlib.sha256(data).hexdigest(),
@@ -342,7 +345,7 @@ def garbage(s, t, **_):
     pids = s.workers()
     bad = []
     for name, data in streams:
-        with s.fcgi(timeout=5) as c:
+        with s.fcgi() as c:
             c.send(data)
             try:
                 c.sock.shutdown(socket.SHUT_WR)
@@ -364,29 +367,31 @@ def log_stream(s, t, **_):
     with s.fcgi() as c:
         c.send(fcgi_request(nginx_params("/errors")))
         r = c.reply()
-        t(r is not None and (b"a line for the log" in r.err or wait_for(
-            lambda: "a line for the log" in s.log(), 2)),
+        t(r is not None and (b"a line for the log" in r.err or
+                             s.wait_log("a line for the log")),
           "wsgi.errors goes to the STDERR stream or to the log")
 
 
 def test_wire(klass):
     def t(cond, name, why=""):
         return ok(cond, "%s: %s" % (klass, name), why)
-    calls = tmpdir() + "/calls"
+    gates = tmpdir()
+    calls = gates + "/calls"
+    # What delays the stop does so for longer than it is waited for.
     with Server("echo:application", "-k", klass, "--threads", "4",
-                binds=("fcgi", "fcgi+unix"), env={"T_CALLS": calls}) as s:
+                "--graceful-timeout", "600", binds=("fcgi", "fcgi+unix"),
+                env={"T_CALLS": calls, "T_GATES": gates}) as s:
         for group in (keep_conn, padding, by_byte, multiplexed, aborted,
                       short_body, management, roles, big, garbage,
                       log_stream):
-            attempt(group, s, t, calls=calls, klass=klass)
+            attempt(group, s, t, calls=calls, klass=klass, gates=gates)
         with Fcgi(s.addresses[1]) as c:
             t(good(c.request("/unix"), "/unix"), "over a unix socket")
             mode = os.stat(s.addresses[1]).st_mode & 0o777
             t(mode & 0o007 == 0, "which others may not use",
               "mode %o" % mode)
             # The connection is open and idle: it must not delay the stop.
-            is_(s.stop(seconds=min(8 * SLOWER, 20)), 0,
-                klass + ": TERM ends it with 0")
+            is_(s.stop(), 0, klass + ": TERM ends it with 0")
 
 
 # --- answers
@@ -441,7 +446,7 @@ def test_answers(klass):
         with s.fcgi() as c:
             c.send(fcgi_request(nginx_params("/huge")))
             c.step()
-        wait_for(lambda: lines_of(closed).count("/huge") > before, 5)
+        wait_text(closed, "/huge\n", before + 1)
         is_(lines_of(closed).count("/huge"), before + 1,
             klass + ": close() once when the client goes away")
         with s.fcgi() as c:
@@ -574,7 +579,7 @@ def test_cgi_fcgi():
                      "SCRIPT_NAME": "/cgi", "PATH_INFO": "/x",
                      "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": "",
                      "SERVER_NAME": "localhost", "SERVER_PORT": "80"},
-                stdout=subprocess.PIPE, timeout=10).stdout
+                stdout=subprocess.PIPE).stdout
             head, _, body = out.partition(b"\r\n\r\n")
             ok(b"application/json" in head and b'"length": 6' in body
                and b'"PATH_INFO": "/x"' in body,
@@ -602,9 +607,9 @@ def test_spawn_fcgi():
                             return good(c.request("/spawned"), "/spawned")
                     except OSError:
                         return False
-                ok(wait_for(answers, 15), "spawn-fcgi starts it, " + where,
+                ok(wait_for(answers), "spawn-fcgi starts it, " + where,
                    p.log())
-                is_(p.stop(sig, 8), 0, "and %s ends it with 0, %s"
+                is_(p.stop(sig), 0, "and %s ends it with 0, %s"
                     % (sig.name, where))
                 if where == "unix":
                     ok(os.path.exists(address),
@@ -614,13 +619,10 @@ def test_spawn_fcgi():
 def main():
     if not IS_GANGWAY:
         skip_all("gunicorn does not speak FastCGI")
-    guard(int(os.environ.get("T_GUARD", "120")))
-    for klass in ("sync", "gthread"):
-        attempt(test_wire, klass)
-        attempt(test_answers, klass)
-    attempt(test_variables)
-    attempt(test_cgi_fcgi)
-    attempt(test_spawn_fcgi)
+    guard(int(os.environ.get("T_GUARD", "600")))
+    together([(test_wire, "gthread"), (test_wire, "sync"),
+              (test_answers, "sync"), (test_answers, "gthread"),
+              (test_variables,), (test_cgi_fcgi,), (test_spawn_fcgi,)])
     done()
 
 

@@ -87,8 +87,8 @@ def pre_request(worker, req):
 def post_request(worker, req, environ, resp):
     _note("post_request", worker.age, nr=worker.nr, mark=req.mark,
           path=environ.get("PATH_INFO"), status=resp.status,
-          code=resp.status and resp.status_code, headers=resp.headers, sent=resp.sent,
-          head=resp.headers_sent, length=resp.response_length)
+          code=resp.status and resp.status_code, headers=resp.headers,
+          sent=resp.sent, head=resp.headers_sent, length=resp.response_length)
 
 def child_exit(server, worker):
     _note("child_exit", number=worker.age, mark=worker.mark,
@@ -905,7 +905,7 @@ def comm(pid):
 
 
 if __name__ == "__main__":
-    guard(300)
+    guard(600)
     groups = [(test_commands,), (test_tools,), (test_reload,)]
     if os.path.exists(GUNICORN):
         groups += [(same, f) for f in (stuck, life, upgraded, requests,

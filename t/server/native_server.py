@@ -8,8 +8,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
 from server import BUILD, Server
-from tap import attempt, done, guard, is_, ok
-from wait import wait_for
+from tap import done, guard, is_, ok, together
 from wire import Fcgi, fcgi_request, nginx_params
 
 MODULE = "native:%s/t/apps/.libs/native_test.so" % os.path.abspath(BUILD)
@@ -84,7 +83,7 @@ def cut_answer():
         for i in range(20):
             with Fcgi(s.addresses[1]) as c:
                 c.send(fcgi_request(nginx_params("/?cut")))
-                wait_for(lambda: s.log().count("shorter") > i)
+                s.wait_log("shorter", i + 1)
         is_(s.log().count("shorter"), 20, "FastCGI: answers that break off")
         is_(s.workers(), pids, "FastCGI: the worker lives on")
         is_(s.stop(), 0, "FastCGI: and leaves in order")
@@ -110,8 +109,8 @@ def many_at_once():
     is_(bad, [], "eight clients, each with its own answers")
 
 
-guard(120)
-for group in (parameters, bodies, status, long_answer, bad_answer, cut_answer,
-              many_at_once):
-    attempt(group)
+guard(600)
+together([(group,) for group in (
+    many_at_once, parameters, bodies, status, long_answer, bad_answer,
+    cut_answer)])
 done()

@@ -885,7 +885,7 @@ GROUPS += [(group,) for group in (
 
 
 def main():
-    guard(300)
+    guard(600)
     only = sys.argv[1:]
     together([group for group in GROUPS
               if not only or group[0].__name__ in only], 6)

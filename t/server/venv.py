@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
 from process import tmpdir
 from server import GANGWAY, Server
-from tap import attempt, done, guard, is_, ok
+from tap import done, guard, is_, ok, together
 
 APP = """
 import os, sys
@@ -58,7 +58,6 @@ def says(name, want, *args, cwd=None, env=None, program=None):
 
 
 def environments():
-    os.environ.pop("VIRTUAL_ENV", None)
     says("none", "nothing False None")
     says("VIRTUAL_ENV", "found True None", env={"VIRTUAL_ENV": VENV})
     says("--virtualenv", "found True None", "--virtualenv", VENV)
@@ -95,13 +94,13 @@ def refusals():
             ("a folder that is none", folder, "pyvenv.cfg")):
         with Server("app", "--virtualenv", path, cwd=folder,
                     wait=False) as s:
-            is_(s.wait(20), 3, name + ": exits 3")
+            is_(s.wait(), 3, name + ": exits 3")
             ok(path + " is not a virtual environment" in s.log() and
                text in s.log(), name + ": says so", s.log())
 
 
-guard(120)
+guard(600)
 VENV = make_venv()
-for group in (environments, variables, refusals):
-    attempt(group)
+os.environ.pop("VIRTUAL_ENV", None)
+together([(environments,), (variables,), (refusals,)])
 done()
