@@ -18,6 +18,7 @@ enum { SINGLE = 100 };		/* names looked at for a second of the same */
 /* How a stream is cut: a small generator, so that a finding repeats. */
 struct cuts {
 	uint32_t	 state;		/* 0: not at all */
+	bool		 bytes;		/* each by itself */
 };
 
 static inline size_t
@@ -27,6 +28,8 @@ cut(struct cuts *c, size_t n)
 
 	if (c->state == 0 || n == 0)
 		return n;
+	if (c->bytes)
+		return 1;
 	c->state = c->state * 1103515245 + 12345;
 	n = n < most[c->state >> 30] ? n : most[c->state >> 30];
 	return 1 + (c->state >> 16 & 0xfff) % n;
@@ -108,25 +111,31 @@ note_request(FILE *out, struct request *rq)
 	    (unsigned long long)got);
 }
 
-/* The whole stream and the cut one must come to the same. */
+/* The whole stream, the cut one and that which comes byte by byte must come
+ * to the same. */
 static inline void
 agree(void (*run)(const uint8_t *, size_t, struct cuts, char **, size_t *),
     const uint8_t *p, size_t n)
 {
-	size_t an, bn;
+	const struct cuts ways[] = { { 0 },
+	    { .state = 1 + (uint32_t)n * 2654435761u },
+	    { .state = 1, .bytes = true } };
+	size_t i, an, bn;
 	char *a, *b;
 
 	if (n < 3)
 		return;
-	run(p, n, (struct cuts){ 0 }, &a, &an);
-	run(p, n, (struct cuts){ 1 + (uint32_t)n * 2654435761u }, &b, &bn);
-	if (an != bn || memcmp(a, b, an) != 0) {
-		fprintf(stderr, "--- whole\n%.*s\n--- cut\n%.*s\n", (int)an, a,
-		    (int)bn, b);
-		abort();
+	run(p, n, ways[0], &a, &an);
+	for (i = 1; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		run(p, n, ways[i], &b, &bn);
+		if (an != bn || memcmp(a, b, an) != 0) {
+			fprintf(stderr, "--- whole\n%.*s\n--- cut\n%.*s\n",
+			    (int)an, a, (int)bn, b);
+			abort();
+		}
+		free(b);
 	}
 	free(a);
-	free(b);
 }
 
 #endif

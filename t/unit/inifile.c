@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/inifile.h"
 #include "t/lib/tap.h"
@@ -35,6 +36,8 @@ static const struct {
 	    "x:2: the line has 202 bytes" },
 	{ "at the limit",	"[env]\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK="
 	    S160 "0\n",						NULL },
+	{ "at the limit, CR LF", "[env]\r\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK="
+	    S160 "0\r\n",						NULL },
 	{ "over the limit",	"[env]\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK="
 	    S160 "01\nWRONG\n",		"x:2: the line has 200 bytes" },
 	{ "no section",		"workers = 3\n",
@@ -151,6 +154,30 @@ test_apply(void)
 	settings_free(s);
 }
 
+/* A file of so many bytes, all of them comments. */
+static void
+test_size(size_t n, bool fits)
+{
+	char path[] = "/tmp/inifile.XXXXXX", *why = NULL;
+	FILE *f = fdopen(mkstemp(path), "w");
+	struct ini ini;
+	size_t i;
+	int rv;
+
+	if (f == NULL)
+		return;
+	for (i = 1; i <= n; i++)
+		putc(i % 100 == 0 ? '\n' : ';', f);
+	(void)fclose(f);
+	rv = ini_read(&ini, path, &why);
+	ok(fits ? rv == 0 : rv == -1 && strstr(why, ": longer than ") != NULL,
+	    "a file of %zu bytes %s", n, fits ? "is read" : "is refused");
+	if (rv == 0)
+		ini_done(&ini);
+	free(why);
+	(void)unlink(path);
+}
+
 static void
 test_missing(void)
 {
@@ -163,6 +190,8 @@ test_missing(void)
 	why = NULL;
 	ok(ini_read(&ini, "/", &why) == -1 && why != NULL, "a directory");
 	free(why);
+	test_size(INI_BYTES_MAX, true);
+	test_size(INI_BYTES_MAX + 1, false);
 }
 
 int

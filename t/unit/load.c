@@ -39,6 +39,14 @@ static const struct {
 	    SET_workers, "6", "env WEB_CONCURRENCY" },
 	{ "port", { 0 }, "", "PORT=81", "gangway a:b", false,
 	    SET_bind, "0.0.0.0:81", "env PORT" },
+	{ "the last port", { 0 }, "", "PORT=65535", "gangway a:b", false,
+	    SET_bind, "0.0.0.0:65535", "env PORT" },
+	{ "no port", { 0 }, "", "PORT=65536", "gangway a:b", false,
+	    SET_bind, NULL, "1 Error: Invalid value for bind: '65536' (env P" },
+	{ "an address is no host", { 0 }, "", "GUNICORN_HOST=127.0.0.1",
+	    "gangway a:b", false, SET_host, "auto", "default" },
+	{ "our host", { 0 }, "", "GANGWAY_HOST=standalone", "gangway a:b",
+	    false, SET_host, "standalone", "env GANGWAY_HOST" },
 	{ "no port under a host", { 0 }, "", "PORT=81", "gangway a:b", true,
 	    SET_bind, "127.0.0.1:8000", "default" },
 	{ "file over platform", { INI("[gangway]\nworkers = 7\n") }, "",
@@ -50,6 +58,10 @@ static const struct {
 	{ "... and over the default",
 	    { INI("[gangway]\nprofile = production\n") }, "",
 	    "", "gangway a:b", false, SET_loglevel, "warning",
+	    "profile production" },
+	{ "... with all that it says",
+	    { INI("[gangway]\nprofile = production\n") }, "",
+	    "", "gangway a:b", false, SET_max_requests, "1000",
 	    "profile production" },
 	{ "... and under the platform",
 	    { INI("[gangway]\nprofile = production\n") }, "",
@@ -174,6 +186,11 @@ static const struct {
 	    SET_app, NULL, "1 Error: Invalid value for chdir: 'x' (command" },
 	{ "no such profile", { 0 }, "", "", "gangway a:b --profile dev",
 	    false, SET_app, NULL, "1 Error: Invalid value for profile" },
+	{ "half a profile's name", { 0 }, "", "", "gangway a:b --profile prod",
+	    false, SET_app, NULL, "1 Error: Invalid value for profile: 'prod' "
+	    "(command line): must be development, production, "
+	    "high-availability or gunicorn, or a [profile prod] of your own "
+	    "in gangway.ini; did you mean production?\n" },
 	{ "open quote", { 0 }, "", "GUNICORN_CMD_ARGS='", "gangway a:b",
 	    false, SET_app, NULL, "1 Error: GUNICORN_CMD_ARGS: a quote" },
 	{ "class of later", { 0 }, "", "", "gangway a:b -k gevent", false,
@@ -404,16 +421,18 @@ test_process(void)
 	setenv("LOAD_KEPT", "first", 1);
 	dir_new();
 	put("sub/gangway.ini", "[env]\nLOAD_NEW = 1\nLOAD_KEPT = other\n"
-	    "LOAD_RAW = x\n");
+	    "LOAD_RAW = x\nLOAD_GONE = 1\n");
 	load_line(&first, "gangway a:b -e LOAD_RAW=a,b --chdir sub", false,
 	    start_dir, NULL);
 	ok(env_is("LOAD_NEW", "1") && env_is("LOAD_KEPT", "other") &&
-	    env_is("LOAD_RAW", "a,b"), "[env] and --env are set");
+	    env_is("LOAD_RAW", "a,b") && env_is("LOAD_GONE", "1"),
+	    "[env] and --env are set");
 	ok(here_is("/sub"), "chdir is done");
 	put("gangway.ini", "[env]\nLOAD_NEW = 2\nLOAD_RAW = x\n");
 	ok(load_line(&second, "gangway a:b -e LOAD_RAW=a,b --chdir sub",
 	    false, start_dir, &first) == 0 && here_is("/sub") &&
-	    env_is("LOAD_NEW", "2") && env_is("LOAD_KEPT", "first"),
+	    env_is("LOAD_NEW", "2") && env_is("LOAD_KEPT", "first") &&
+	    env_is("LOAD_GONE", NULL),
 	    "a reload: the same directory, and what is gone is undone");
 	load_result_done(&first);
 	put("gangway.ini", "[env]\nLOAD_NEW = 3\nLOAD_LATE = 1\n");
@@ -421,6 +440,9 @@ test_process(void)
 	    start_dir, &second) == -1 && here_is("/sub") &&
 	    env_is("LOAD_NEW", "2") && env_is("LOAD_RAW", "a,b") &&
 	    env_is("LOAD_LATE", NULL), "a failed one changes nothing");
+	load_result_done(&broken);
+	ok(load_line(&broken, "gangway a:b -k gevent", false, start_dir,
+	    &second) == -1 && here_is("/sub"), "nor where we are");
 	load_result_done(&broken);
 	load_result_done(&second);
 	dir_gone();

@@ -115,6 +115,8 @@ static const struct {
 	{ "gigabytes",		SET_max_rss,	"2g",	"2g",	2L << 30 },
 	{ "kilobytes",		SET_max_rss,	"2048K", "2048K", 2L << 20 },
 	{ "no size",		SET_max_rss,	"0",	"0",	0 },
+	{ "more than there are", SET_max_rss, "17179869184G", "17179869184G",
+	    9223372036854775807 },
 	{ "too few bytes",	SET_max_rss,	"300",	NULL,	0 },
 	{ "another unit",	SET_max_rss,	"300X",	NULL,	0 },
 	{ "two units",		SET_max_rss,	"300MB", NULL,	0 },
@@ -391,6 +393,7 @@ test_public(void)
 		{ SET_when_ready, "curl -H abc https://x/", "..." },
 		{ SET_when_ready, "<when_ready()>", "<when_ready()>" },
 		{ SET_threads, "7", "7" },
+		{ SET_umask, "0027", "0o27" },
 	};
 	struct settings *s = settings_new();
 	char *got;
