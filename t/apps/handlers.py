@@ -10,6 +10,7 @@ import threading
 import time
 
 called = []
+beside = threading.Event()      # set when another thread has been asked
 
 
 def note(sig, frame):
@@ -26,7 +27,7 @@ def handle():
 
 
 def until_called():
-    end = time.monotonic() + 8
+    end = time.monotonic() + 120
     while not called and time.monotonic() < end:
         time.sleep(0.01)
     return b"called" if called else b"not called"
@@ -69,10 +70,11 @@ def application(environ, start_response):
         signal.setitimer(signal.ITIMER_REAL, 0.2)
     elif (path == "/beside" and threading.current_thread()
           is threading.main_thread()):
-        time.sleep(1)
+        beside.wait()
         body = b"main"
     elif path in ("/child", "/beside"):
         body = child()
+        beside.set()
     start_response("200 OK", [("Content-Type", "text/plain"),
                               ("Content-Length", str(len(body)))])
     return [body]

@@ -1,6 +1,7 @@
 """/N sleeps N milliseconds and says its pid; /spin/N burns them instead;
-/exit/N ends the process; /segv kills it. What begins is noted, by pid and
-path, in the file named by T_CALLS."""
+/held takes as long as the file named by T_HELD is there; /exit/N ends the
+process; /segv kills it. What begins is noted, by pid and path, in the file
+named by T_CALLS."""
 import ctypes
 import os
 import time
@@ -16,6 +17,9 @@ def application(environ, start_response):
         end = time.monotonic() + ms / 1000
         while time.monotonic() < end:
             pass
+    elif parts[0] == "held":
+        while os.path.exists(os.environ["T_HELD"]):
+            time.sleep(0.01)
     elif parts[0] == "exit":
         os._exit(ms)
     elif parts[0] == "segv":
