@@ -4,6 +4,7 @@ limits on memory, age and start, the pause between recycles, and the end of
 graceful_timeout for those that do not listen. Nobody who asks may notice.
 """
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,8 +15,8 @@ sys.path.insert(0, os.path.abspath(__file__ + "/../../lib"))
 
 from process import Process, alive, free_port, tmpdir
 from server import APPS, SLOWER, Server, find_program
-from tap import attempt, done, guard, is_, ok
-from wait import wait_for
+from tap import done, guard, is_, ok, together
+from wait import holds, pace, wait_for, wait_gone
 from wire import Broken, request
 
 
@@ -43,7 +44,7 @@ class Load:
     def run(self):
         while not self.over.is_set():
             try:
-                with self.server.http(timeout=20) as c:
+                with self.server.http() as c:
                     r = c.get(self.target)
                 if r.status != 200:
                     self.bad.append(r)
@@ -51,31 +52,22 @@ class Load:
             except (OSError, Broken, ValueError) as e:
                 self.bad.append(e)
             self.count += 1
-            time.sleep(0.002)
+            pace(0.01)
 
 
 def pid_of(s):
     try:
-        with s.http(timeout=10) as c:
+        with s.http() as c:
             return int(c.get("/pid").body)
     except (OSError, Broken, ValueError):
         return None
 
 
-def settled(s, workers):
-    """Wait until as many have answered; who they are."""
-    seen = set()
-
-    def look():
-        seen.add(pid_of(s))
-        seen.intersection_update(s.workers())
-        return len(seen) >= workers
-    wait_for(look, 10 * SLOWER)
-    return seen
+BOOTED = re.compile(r"Booting worker with pid: (\d+)")
 
 
 def booted(s):
-    return s.log().count("Booting worker")
+    return len(BOOTED.findall(s.log()))
 
 
 def born_at(pid):
@@ -94,15 +86,15 @@ def test_rss(klass):
     mb = 150 if SLOWER == 1 else 600
     with Server("greedy:application", "-w", "2", "-k", klass,
                 "--max-requests", "0", "--max-rss", "%dM" % mb) as s:
-        wait_for(lambda: booted(s) == 2)
+        s.wait_workers(2)
         with Load(s) as load:
-            with s.http(timeout=20) as c:
+            with s.http() as c:
                 large = int(c.get("/grow/%d" % (mb + 10)).body)
-            ok(wait_for(lambda: not alive(large), 15 * SLOWER),
-               klass + ", max_rss: the large one is replaced")
-            is_(len(s.workers()), 2, klass + ", max_rss: by another")
-            # Not again and again.
-            time.sleep(1.5)
+            ok(wait_gone(large), klass + ", max_rss: the large one is "
+               "replaced")
+            ok(s.wait_workers(2), klass + ", max_rss: by another")
+            # Not again and again: it looks once a second.
+            holds(lambda: booted(s) == 3, 1.2)
             is_(booted(s), 3, klass + ", max_rss: and no other is")
         ok(load.count > 50 and not load.bad,
            klass + ", max_rss: no request is lost", load.bad[:3])
@@ -115,154 +107,203 @@ def test_lifetime():
     with Server("greedy:application", "-w", "2", "--max-requests", "0",
                 "--max-lifetime", "1", "--max-lifetime-jitter", "0") as s:
         with Load(s) as load:
-            ok(wait_for(lambda: booted(s) >= 6, 15 * SLOWER),
+            ok(wait_for(lambda: booted(s) >= 6),
                "max_lifetime: workers are replaced, over and over")
-            ok(len(s.workers()) >= 2, "max_lifetime: never fewer than asked")
-        ok(load.count > 50 and not load.bad,
-           "max_lifetime: no request is lost", load.bad[:3])
+            # At one moment, which a look into /proc is not.
+            ok(len(s.status()["workers"]) >= 2,
+               "max_lifetime: never fewer than asked")
+            wait_for(lambda: load.count > 50)
+        ok(not load.bad, "max_lifetime: no request is lost", load.bad[:3])
         ok("has served for 1 s (max_lifetime)" in s.log(),
            "max_lifetime: a line says why")
-    # Six: four might leave together once in two thousand times.
-    with Server("greedy:application", "-w", "6", "--max-lifetime", "4",
-                "--max-lifetime-jitter", "3") as s:
-        t0 = time.monotonic()
-        ends = []
-        wait_for(lambda: booted(s) >= 6)
 
-        def watch():
-            n = s.log().count("(max_lifetime)")
-            while len(ends) < n:
-                ends.append(time.monotonic() - t0)
-            return n >= 6
-        wait_for(watch, 30 * SLOWER)
-        ok(len(ends) >= 6 and ends[5] - ends[0] > 0.3,
-           "max_lifetime_jitter: they do not leave together", ends)
+
+def test_jitter():
+    """Between one and three seconds, each for itself."""
+    lives, over = {}, set()
+
+    def watch():
+        found = s.status()["workers"]
+        for w in found:
+            if w["state"] == "ready" and not w["replace"]:
+                lives[w["pid"]] = w["uptime"] or 0
+        over.update(p for p in lives if p not in [
+            w["pid"] for w in found if w["state"] == "ready"
+            and not w["replace"]])
+        ended = [lives[p] for p in over]
+        # All twelve alike, to that degree: four times in ten millions.
+        return ended and max(ended) - min(ended) > 0.4 or len(ended) >= 12
+    with Server("greedy:application", "-w", "4", "--max-lifetime", "2",
+                "--max-lifetime-jitter", "1") as s:
+        wait_for(watch, step=0.05)
+        ended = [lives[p] for p in over]
+        ok(ended and max(ended) - min(ended) > 0.4,
+           "max_lifetime_jitter: they do not leave together", ended)
 
 
 def test_pause():
     with Server("greedy:application", "-w", "3", "--max-requests", "0",
                 "--max-lifetime", "1", "--max-lifetime-jitter", "0",
-                "--recycle-pause", "2") as s:
-        wait_for(lambda: booted(s) >= 3)
-        first, born = set(s.workers()), []
+                "--recycle-pause", "1") as s:
+        log = s.wait_log(BOOTED, 3)
+        first, start, born = set(BOOTED.findall(log)[:3]), born_at(s.pid), {}
 
         def watch():
-            new = set(s.workers()) - first - {p for p, _ in born}
-            found = [(p, born_at(p)) for p in new]
-            born.extend(sorted((b for b in found if b[1] is not None),
-                               key=lambda b: b[1]))
+            for p in s.workers():
+                if str(p) in first or p in born:
+                    continue
+                at = born_at(p)
+                if at is not None:
+                    born[p] = at
             return len(born) >= 3
         with Load(s) as load:
-            wait_for(watch, 15 * SLOWER)
-            gaps = [b[1] - a[1] for a, b in zip(born, born[1:])]
-            ok(len(gaps) >= 2 and min(gaps) > 1.8,
-               "recycle_pause: one at a time, 2 s between them", gaps)
+            wait_for(watch)
+            after = [at - start for at in sorted(born.values())]
+            # The first when it has served for 1 s. Ticks are hundredths.
+            ok(len(after) >= 3 and all(
+                after[i] > 1 + i - 0.05 for i in range(3)),
+               "recycle_pause: one at a time, 1 s between them", after)
         is_(load.bad, [], "recycle_pause: no request is lost")
+
+
+def test_long_pause():
     with Server("greedy:application", "-w", "3", "--max-requests", "10",
                 "--max-requests-jitter", "0", "--recycle-pause", "600") as s:
         with Load(s, 4) as load:
-            ok(wait_for(lambda: s.log().count("Autorestarting") >= 3,
-                        20 * SLOWER), "recycle_pause: all three have had "
-               "max_requests", s.log()[-800:])
+            ok(s.wait_log("Autorestarting", 3), "recycle_pause: all three "
+               "have had max_requests", s.log()[-800:])
             n = load.count
-            wait_for(lambda: load.count > n + 100, 20 * SLOWER)
+            wait_for(lambda: load.count > n + 100)
         is_(booted(s), 4, "recycle_pause: one is replaced, the others serve")
         is_(load.bad, [], "recycle_pause: no request is lost, max_requests")
-        os.kill(max(settled(s, 3)), signal.SIGKILL)
-        ok(wait_for(lambda: booted(s) > 4, 5 * SLOWER),
+        os.kill(max(s.workers()), signal.SIGKILL)
+        ok(wait_for(lambda: booted(s) > 4),
            "recycle_pause: a death is made good at once")
 
 
 # --- the start
 
-def test_boot():
+def test_stuck_start(deaf):
+    name = "boot_timeout" + (", deaf" if deaf else "")
     flag = os.path.join(tmpdir(), "stick")
     open(flag, "w").close()
-    for deaf in ("", "1"):
-        name = "boot_timeout" + (", deaf" if deaf else "")
+    for _ in range(5):      # the machine may be busy once
         with Process([find_program(), "-b", "127.0.0.1:%d" % free_port(),
                       "-w", "2", "--boot-timeout", str(SLOWER),
                       "greedy:application"],
                      env={"T_BOOT": flag, "T_DEAF": deaf}, cwd=APPS) as p:
             t0 = time.monotonic()
-            is_(p.wait(15 * SLOWER), 3, name + ": at the first start: exit 3")
-            ok(time.monotonic() - t0 < 5 * SLOWER, name + ": in time")
+            status = p.wait()
+            took = time.monotonic() - t0
             log = p.log()
-        ok("was not ready in time (boot_timeout)" in log
-           and "Worker failed to boot." in log, name + ": the log says so",
-           log)
-        if not deaf:
-            ok('greedy.py", line' in log and "in stick" in log,
-               name + ": and where it was stuck", log)
-    os.unlink(flag)
-    with Server("greedy:application", "-w", "2", "--max-requests", "0",
-                "--boot-timeout", str(2 * SLOWER), env={"T_BOOT": flag}) as s:
-        old = settled(s, 2)
+        if status != 3 or took < 5 * SLOWER:
+            break
+    is_(status, 3, name + ": at the first start: exit 3")
+    ok(took < 5 * SLOWER, name + ": in time", "%.1f s" % took)
+    ok("was not ready in time (boot_timeout)" in log
+       and "Worker failed to boot." in log, name + ": the log says so", log)
+    if not deaf:
+        ok('greedy.py", line' in log and "in stick" in log,
+           name + ": and where it was stuck", log)
+
+
+def started(*args, **more):
+    """A server whose boot_timeout is short: on a busy machine, once more."""
+    for _ in range(4):
+        s = Server(*args, wait=False, **more)
+        if s.wait_ready() and s.wait_workers(2):
+            return s
+        s.stop()
+    return Server(*args, **more)
+
+
+def test_boot():
+    flag = os.path.join(tmpdir(), "stick")
+    with started("greedy:application", "-w", "2", "--max-requests", "0",
+                 "--boot-timeout", str(2 * SLOWER),
+                 env={"T_BOOT": flag}) as s:
+        old = set(s.wait_workers(2))
         with Load(s) as load:
             open(flag, "w").close()
             s.send_signal(signal.SIGHUP)
-            ok(wait_for(lambda: "Reload abandoned" in s.log(), 15 * SLOWER),
+            ok(s.wait_log("Reload abandoned"),
                "boot_timeout: a reload that hangs is abandoned",
                s.log()[-1500:])
-            ok(wait_for(lambda: set(s.workers()) == old, 5 * SLOWER),
+            ok(wait_for(lambda: set(s.workers()) == old),
                "boot_timeout: the old ones serve on", s.workers())
             is_(load.bad, [], "boot_timeout: nobody notices")
         victim = min(old)
         os.kill(victim, signal.SIGKILL)
-        ok(wait_for(lambda: s.log().count("boot_timeout") >= 3, 20 * SLOWER),
+        ok(s.wait_log("boot_timeout", 3),
            "boot_timeout: a worker that hangs later is tried again")
         is_(pid_of(s), max(old), "boot_timeout: and the server goes on")
         os.unlink(flag)
-        ok(wait_for(lambda: len(s.workers()) == 2
-                    and {pid_of(s) for _ in range(20)} - old, 15 * SLOWER),
+        ok(wait_for(lambda: set(s.ready_workers()) - old)
+           and set(s.wait_workers(2) or ()) - old,
            "boot_timeout: until it is well", s.log()[-1500:])
 
 
 # --- the end
 
-def test_deaf(klass):
+def deaf_end(how, klass):
+    """(are all gone who should, how long did it take, does it go on?)"""
+    with Server("greedy:application", "-w", "2", "-k", klass,
+                "--graceful-timeout", "1", "--timeout", "600",
+                "--request-timeout", "600", "--threads", "1") as s:
+        everyone = s.wait_workers(2)
+        held = [s.http() for _ in range(2)]
+        for i, c in enumerate(held):    # each finds one that is free
+            c.send(request("/deaf"))
+            s.wait_running("/deaf", i + 1)
+        t0, well = time.monotonic(), True
+        if how == "stop":
+            s.send_signal(signal.SIGTERM)
+            well = s.wait() == 0
+        elif how == "reload":
+            s.send_signal(signal.SIGHUP)
+            wait_for(lambda: not any(map(alive, everyone)))
+        else:
+            s.send_signal(signal.SIGTTOU)
+            wait_for(lambda: sum(map(alive, everyone)) == 1)
+        took = time.monotonic() - t0
+        left = sum(map(alive, everyone))
+        if how == "reload":
+            well = pid_of(s) and len(s.wait_workers(2) or ()) == 2
+        for c in held:
+            c.close()
+        return left, took, well
+
+
+def test_deaf(klass, how):
     """graceful_timeout is the manager's: what a worker does about it, and
     what its signals say, does not matter."""
-    for how in ("stop", "reload", "fewer"):
-        name = "%s, deaf, %s" % (klass, how)
-        with Server("greedy:application", "-w", "2", "-k", klass,
-                    "--graceful-timeout", "2", "--timeout", "60",
-                    "--request-timeout", "60", "--threads", "1") as s:
-            everyone = settled(s, 2)
-            held = [s.http(timeout=20) for _ in range(2)]
-            for c in held:
-                c.send(request("/deaf"))
-            time.sleep(0.5)
-            t0 = time.monotonic()
-            if how == "stop":
-                s.send_signal(signal.SIGTERM)
-                is_(s.wait(15 * SLOWER), 0, name + ": it ends")
-            elif how == "reload":
-                s.send_signal(signal.SIGHUP)
-                wait_for(lambda: not any(map(alive, everyone)), 15 * SLOWER)
-                ok(pid_of(s) and len(s.workers()) == 2, name + ": it serves")
-            else:
-                s.send_signal(signal.SIGTTOU)
-                wait_for(lambda: sum(map(alive, everyone)) == 1, 15 * SLOWER)
-            took = time.monotonic() - t0
-            left = sum(map(alive, everyone))
-            is_(left, 1 if how == "fewer" else 0, name + ": they are gone")
-            ok(took < 2 + 2 * SLOWER, name + ": within graceful_timeout",
-               "%.1f s" % took)
-            for c in held:
-                c.close()
+    name = "%s, deaf, %s" % (klass, how)
+    for _ in range(5):      # the machine may be busy once
+        left, took, well = deaf_end(how, klass)
+        if took < 1 + 2 * SLOWER:
+            break
+    if how == "stop":
+        ok(well, name + ": it ends, with 0")
+    elif how == "reload":
+        ok(well, name + ": it serves")
+    is_(left, 1 if how == "fewer" else 0, name + ": they are gone")
+    ok(took < 1 + 2 * SLOWER, name + ": within graceful_timeout",
+       "%.1f s" % took)
 
 
 def main():
-    guard(int(os.environ.get("T_GUARD", "180")))
+    guard(int(os.environ.get("T_GUARD", "600")))
     only = sys.argv[1:]
-    for name, fn, *args in (
-            ("rss", test_rss, "sync"), ("rss", test_rss, "gthread"),
-            ("lifetime", test_lifetime), ("pause", test_pause),
-            ("boot", test_boot), ("deaf", test_deaf, "sync"),
-            ("deaf", test_deaf, "gthread")):
-        if not only or name in only:
-            attempt(fn, *args)
+    groups = (
+        ("boot", test_boot), ("rss", test_rss, "sync"),
+        ("rss", test_rss, "gthread"), ("pause", test_pause),
+        ("lifetime", test_lifetime), ("lifetime", test_jitter),
+        ("pause", test_long_pause), ("boot", test_stuck_start, ""),
+        ("boot", test_stuck_start, "1"),
+        *(("deaf", test_deaf, klass, how) for klass in ("sync", "gthread")
+          for how in ("stop", "reload", "fewer")))
+    together([group for name, *group in groups if not only or name in only],
+             5)
     done()
 
 
