@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,15 @@ connections_todo(struct net *net)
 	}
 }
 
+/* Has it said something that we had no time to read yet? */
+static bool
+unread(const struct connection *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	return c->in.n == 0 && poll(&p, 1, 0) == 1;
+}
+
 static void
 expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 {
@@ -104,7 +114,7 @@ expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 				continue;
 			break;
 		}
-		if (list == NET_HEAD && ms != NET_HEAD_MS && c->in.n > 0)
+		if ((list == NET_IDLE || list == NET_HEAD) && unread(c))
 			continue;
 		if (why != NULL)
 			log_info("Connection from ip=%s closed: %s",
@@ -113,6 +123,21 @@ expire(struct net *net, enum net_list list, uint64_t ms, const char *why)
 			connection_refused(c, &(struct http_refusal){ 408,
 			    "the request did not become whole in time" });
 		else
+			conn_cut(c);
+	}
+}
+
+/* At the full stop: those that have not said a word since they came. */
+static void
+expire_silent(struct net *net)
+{
+	struct connection *c, *next;
+	uint64_t now = net_now(net);
+
+	for (c = TAILQ_FIRST(&net->list[NET_HEAD]); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->in.n == 0 && c->since_ms + net->closing_ms <= now &&
+		    !unread(c))
 			conn_cut(c);
 	}
 }
@@ -140,8 +165,8 @@ connections_tick(struct net *net)
 	expire_readers(net);
 	expire(net, NET_IDLE, net->closing ? net->closing_ms :
 	    net->keepalive_ms, NULL);
-	if (net->closing)	/* who never said a word keeps no stop waiting */
-		expire(net, NET_HEAD, NET_SILENT_MS, NULL);
+	if (net->closing)
+		expire_silent(net);
 	expire(net, NET_HEAD, NET_HEAD_MS, NULL);
 	expire(net, NET_BODY, NET_BODY_MS, "silence within a request's body");
 	expire(net, NET_SENDING, NET_SEND_MS, "the client takes no more");

@@ -20,7 +20,6 @@
 enum {
 	NET_READ = 64 * 1024,		/* bytes read at once */
 	NET_HEAD_MS = 60 * 1000,	/* a head must be whole by then */
-	NET_SILENT_MS = 1000,		/* its first byte, at the full stop */
 	NET_BODY_MS = 60 * 1000,	/* silence within a body */
 	NET_SEND_MS = 60 * 1000,	/* a client takes nothing */
 	NET_LINGER_MS = 2 * 1000,	/* after a refusal */
