@@ -555,22 +555,32 @@ def descriptors():
 # --- the service manager
 
 class Notify:
-    """What systemd would hear."""
+    """What systemd would hear. It reads all the time: the kernel keeps ten
+    messages, and drops READY where ten of a watchdog stand before it."""
 
     def __init__(self, abstract=False):
         name = tmpdir() + "/notify"
+        self.address = "\0" + name if abstract else name
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind("\0" + name if abstract else name)
-        self.sock.settimeout(0.05)
+        self.sock.bind(self.address)
         self.env = {"NOTIFY_SOCKET": "@" + name if abstract else name}
-        self.heard = []
+        self.heard, self.marks = [], 0
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while True:
+            text = self.sock.recv(4096).decode()
+            if text == "MARK":
+                self.marks += 1
+            else:
+                self.heard.append(text)
 
     def listen(self):
-        try:
-            while True:
-                self.heard.append(self.sock.recv(4096).decode())
-        except socket.timeout:
-            pass
+        """All that was said by now."""
+        want = self.marks + 1
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as us:
+            us.sendto(b"MARK", self.address)
+        wait_for(lambda: self.marks >= want)
         return self.heard
 
     def hears(self, text, times=1):
