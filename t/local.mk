@@ -86,6 +86,8 @@ EXTRA_DIST += t/lib/tap.py
 EXTRA_DIST += t/lib/tap.sh
 EXTRA_DIST += t/lib/wait.py
 EXTRA_DIST += t/lib/wire.py
+EXTRA_DIST += t/mutants
+EXTRA_DIST += t/mutate
 EXTRA_DIST += t/repeat
 
 check-valgrind: all

@@ -17,7 +17,7 @@ import re
 import select
 import time
 
-PATIENCE = 120  # seconds
+PATIENCE = int(os.environ.get("T_PATIENCE", "120"))     # seconds
 
 
 def wait_for(what, seconds=PATIENCE, step=0.01):

@@ -33,7 +33,8 @@ C_TESTS += t/unit/worker.t
 if PYTHON
 C_TESTS += t/unit/wsgi.t
 endif
-SH_TESTS += t/unit/layers.sh t/unit/man.sh t/unit/style.sh
+SH_TESTS += t/unit/layers.sh t/unit/man.sh t/unit/mutants.sh \
+	t/unit/style.sh
 
 t_unit_listener_t_SOURCES = %D%/listener.c
 t_unit_listener_t_LDADD   = $(TAP) fcgi/libbase.la
