@@ -96,6 +96,7 @@ def test_rss(klass):
             # Not again and again: it looks once a second.
             holds(lambda: booted(s) == 3, 1.2)
             is_(booted(s), 3, klass + ", max_rss: and no other is")
+            wait_for(lambda: load.count > 50)
         ok(load.count > 50 and not load.bad,
            klass + ", max_rss: no request is lost", load.bad[:3])
         ok("Worker (pid:%d) has " % large in s.log()
@@ -196,7 +197,8 @@ def test_stuck_start(deaf):
             status = p.wait()
             took = time.monotonic() - t0
             log = p.log()
-        if status != 3 or took < 5 * SLOWER:
+        # It may not even have come so far as to be stuck.
+        if status != 3 or (took < 5 * SLOWER and (deaf or "in stick" in log)):
             break
     is_(status, 3, name + ": at the first start: exit 3")
     ok(took < 5 * SLOWER, name + ": in time", "%.1f s" % took)
