@@ -36,8 +36,9 @@ static const struct {
 	    "x:2: the line has 202 bytes" },
 	{ "at the limit",	"[env]\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK="
 	    S160 "0\n",						NULL },
-	{ "at the limit, CR LF", "[env]\r\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK="
-	    S160 "0\r\n",						NULL },
+	{ "at the limit, CR LF",
+	    "[env]\r\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK=" S160 "0\r\n",
+	    NULL },
 	{ "over the limit",	"[env]\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK="
 	    S160 "01\nWRONG\n",		"x:2: the line has 200 bytes" },
 	{ "no section",		"workers = 3\n",
