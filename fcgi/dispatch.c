@@ -160,6 +160,7 @@ account(struct dispatch *d, uint64_t began, uint64_t ended, uint64_t cpu)
 	int64_t took = (int64_t)(ended - began);
 	int64_t waited = cpu == 0 ? 0 : took - (int64_t)cpu;
 
+	d->last_ns = took;
 	/* One long call says little about the next: the monitor saw it. */
 	if (took > VERY_SLOW_NS)
 		took = VERY_SLOW_NS;
@@ -194,10 +195,10 @@ serve(struct thread *t, bool lead)	/* m held, and entered */
 	bool give_way, sample;
 	uint64_t began, ended, cpu = 0;
 
-	/* Where calls take long, it is worth a look whether its client has
-	 * left: nobody would see the answer. */
+	/* Where calls take long, or one did, it is worth a look whether the
+	 * client has left: nobody would see the answer. */
 	give_way = d->average_ns > SLOW_NS;
-	if (give_way && sink_hung_up(rq->conn))
+	if ((give_way || d->last_ns > VERY_SLOW_NS) && sink_hung_up(rq->conn))
 		rq->gone = true;
 	if (rq->gone) {
 		log_info("The client left before its turn: " STR_FMT " "

@@ -60,6 +60,7 @@ struct dispatch {
 	uint64_t		 shed_told_ms;	/* both are the leader's */
 	uint64_t		 slow_until_ns;
 	int64_t			 average_ns;	/* of a call */
+	int64_t			 last_ns;	/* the last one */
 	int64_t			 waited_ns;	/* of it, not on a CPU */
 	uint64_t		 seq;		/* inline calls */
 };

@@ -68,9 +68,13 @@ class Server(Process):
             self.addresses.append(address)
             self.protocols.append("fcgi" if fcgi else "http")
         self.address = self.addresses[0] if self.addresses else None
+        args = [str(a) for a in args]
+        if "sync" in args and "--threads" in args:
+            # More would make it gthread, as gunicorn has it.
+            args[args.index("--threads") + 1] = "1"
         if defaults and not any(a in ("-w", "--workers") for a in args):
             argv += ["-w", "1"]
-        argv += [str(a) for a in args]
+        argv += args
         if app:
             argv.append(app)
         self.cwd = cwd or APPS

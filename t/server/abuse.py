@@ -433,8 +433,9 @@ def test_growth(klass):
             def grown():
                 return SLOWER == 1 and anon_kb(pid) > before + 16 * MB
             c.send(request("/large/%d" % kb) * n)
-            ok(holds(lambda: not grown(), 0.3), klass + ": %d answers of %d KB that are not read"
-               % (n, kb), "%d KB, then %d" % (before, anon_kb(pid)))
+            ok(holds(lambda: not grown(), 0.3),
+               klass + ": %d answers of %d KB that are not read" % (n, kb),
+               "%d KB, then %d" % (before, anon_kb(pid)))
             is_([len(c.read().body) for _ in range(n)], [kb << 10] * n,
                 klass + ": are all there when they are")
         ask = record(GET_VALUES, 0, pairs([("FCGI_MAX_CONNS", ""),

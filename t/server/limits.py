@@ -79,6 +79,8 @@ def test_descriptors(klass):
         good = [c.get("/ok").status for c in kept]
         slow = [slow_reader(s.address, request("/stream/256",
                                                "Connection: close\r\n"))]
+        # It has the one caller of a sync worker to itself.
+        sizes = [size_of(slow[0])] if klass == "sync" else []
         crowd = [connect(s.address) for _ in range(120)]
         slow += [slow_reader(s.address, request("/stream/256",
                                                 "Connection: close\r\n"))]
@@ -99,13 +101,17 @@ def test_descriptors(klass):
         good += [c.get("/file").status for c in kept]
         is_(good, [200] * 40, klass + ": what was accepted is served, with "
             "bodies and files")
-        sizes = [size_of(slow[0])]
+        if klass != "sync":
+            sizes.append(size_of(slow[0]))
         for c in crowd:
             c.close()
+        if klass == "sync":
+            sizes.append(size_of(slow[1]))
         ok(wait_for(lambda: status(s, "/ok") == 200),
            klass + ": and is well again when the crowd goes")
-        sizes += [size_of(slow[1])]
-        ok(all(n > 256 * 16384 for n in sizes),
+        if klass != "sync":
+            sizes.append(size_of(slow[1]))
+        ok(len(sizes) == 2 and all(n > 256 * 16384 for n in sizes),
            klass + ": slow readers get all", sizes)
         for c in kept + slow:
             c.close()
