@@ -269,8 +269,10 @@ reload(void *arg)
 		log_warning("%s", next.notes[i]);
 	p->before = p->load;
 	p->load = next;
-	if ((s = settings_copy(next.settings)) == NULL) /* the manager's own */
+	if ((s = settings_copy(next.settings)) == NULL) { /* the manager's */
+		log_error("Not reloaded: out of memory");
 		reloaded(p, false);
+	}
 	return s;
 }
 
