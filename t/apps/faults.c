@@ -1,7 +1,7 @@
 /*
  * Loaded before libc (LD_PRELOAD) into the server under test: the n-th call
  * of some functions fails. What and when is in a file that T_FAULTS names,
- * mapped by all its processes and written by t/faults.py.
+ * mapped by all its processes and written by t/long/faults.py.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -29,6 +29,7 @@ static struct faults {
 	_Atomic int	 error;		/* errno, or 0: the usual one */
 	_Atomic int	 pid;		/* only there, or 0: everywhere */
 	_Atomic int	 hit;		/* how many did */
+	_Atomic int	 what;		/* which functions */
 } *faults;
 
 void	*__libc_malloc(size_t);
@@ -63,6 +64,7 @@ fails(int what, int usual)
 	if (left > 1 || left <= 1 - faults->times)
 		return 0;
 	atomic_fetch_add(&faults->hit, 1);
+	atomic_fetch_or(&faults->what, what);
 	error = faults->error;
 	errno = error != 0 ? error : usual;
 	return 1;
