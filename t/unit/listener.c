@@ -443,6 +443,13 @@ test_adopt(void)
 	int fds[2], rc;
 	char *why = NULL;
 
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ok(listeners_adopt(&b, fds, 1, PROTOCOL_HTTP, &why) == -1 &&
+	    b.n == 0 && strstr(why, "not a listening socket") != NULL,
+	    "adopt: a socket that does not listen");
+	free(why);
+	why = NULL;
+	close(fds[0]);
 	(void)try(&a, "127.0.0.1:0", 1);
 	fds[0] = dup(a.v[0].fds[0]);
 	(void)fcntl(fds[0], F_SETFL, 0);

@@ -205,6 +205,24 @@ test_text(void)
 	    "a long line among them is cut");
 }
 
+/* Whole pieces, as many as there is room for. */
+static void
+test_copy_most(int fd)
+{
+	static const char block[100 * 1024];
+	struct stat st;
+
+	(void)!ftruncate(fd, 0);
+	(void)lseek(fd, 0, SEEK_SET);
+	log_copy(fd);
+	log_copied(block, sizeof(block));
+	log_copied(block, sizeof(block));
+	log_copied("end", 3);
+	log_copy(-1);
+	ok(fstat(fd, &st) == 0 && st.st_size == sizeof(block) + 3,
+	    "a copy has a bound");
+}
+
 /* What somebody else is to be told, whatever the log wants. */
 static void
 test_copy(void)
@@ -229,6 +247,7 @@ test_copy(void)
 	    "a copy of what is a warning or worse, bare");
 	slurp(path);
 	ok(text[0] == '\0', "that leaves the log as it would be");
+	test_copy_most(fd);
 	close(fd);
 	unlink(copy);
 	(void)log_open(path, "info", false);
@@ -346,11 +365,26 @@ standard(void)
 	return log_open("-", "info", false) == -1 || log_is_syslog() ? 7 : 0;
 }
 
+/* Where descriptor 0 was closed by who started us. */
+static int
+low(void)
+{
+	(void)close(STDIN_FILENO);
+	(void)log_open("-", "info", false);
+	return log_open(path, "info", false) == 0 &&
+	    log_fd() > STDERR_FILENO ? 0 : 1;
+}
+
 static void
 test_standard(void)
 {
 	int st = -1;
 	pid_t pid;
+
+	if ((pid = fork()) == 0)
+		_exit(low());
+	ok(waitpid(pid, &st, 0) == pid && st == 0,
+	    "a log is never a standard stream");
 
 	empty(path);
 	if ((pid = fork()) == 0)
@@ -430,6 +464,12 @@ test_owner(void)
 		    "root's log, %s: its owner", i == 0 ? "a new file" :
 		    i == 1 ? "by a link" : "through a linked folder");
 	}
+	(void)log_open("-", "info", false);
+	(void)unlink(link);
+	ok(chown(real, 0, 0) == 0 && linkat(AT_FDCWD, real, AT_FDCWD, link, 0)
+	    == 0 && log_open(real, "info", false) == 0 &&
+	    stat(real, &st) == 0 && st.st_uid == 0,
+	    "root's log, a file with two names: its owner");
 	ok(log_open("/dev/stdout", "info", false) == 0,
 	    "root's log, /dev/stdout");
 	logfile_owner(0, 0);

@@ -870,6 +870,20 @@ test_pidfile(void)
 	(void)unlink(in_dir("pid"));
 }
 
+/* What a worker says that it runs, as it is shown. */
+static void
+test_line(void)
+{
+	struct place p = { 0 };
+	char line[PLACE_LINE];
+
+	memset(p.now[1], 'x', PLACE_LINE);	/* without an end */
+	memcpy(p.now[1], "GET \x1b[2J\xff\x7f", 10);
+	scoreboard_line(&p, 1, line);
+	ok(strncmp(line, "GET ?[2J??x", 11) == 0 &&
+	    strlen(line) == PLACE_LINE - 1, "what runs is shown as text");
+}
+
 /* --- all of them; those that mostly wait, at the same time */
 
 static struct group {
@@ -877,7 +891,7 @@ static struct group {
 	pid_t	 pid;
 	FILE	*out;
 } groups[] = {
-	{ .test = { test_silent } },
+	{ .test = { test_line, test_silent } },
 	{ .test = { test_back_off, test_stop } },
 	{ .test = { test_life, test_first_boot, test_scale, test_retire,
 	    test_reload, test_rebind, test_stuck } },
