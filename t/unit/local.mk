@@ -1,5 +1,6 @@
 # Programs in C, each over one part of the tree; and the rules of the house.
 C_TESTS += t/unit/access.t
+C_TESTS += t/unit/again.t
 C_TESTS += t/unit/body.t
 C_TESTS += t/unit/buffer.t
 C_TESTS += t/unit/cgi.t
@@ -83,6 +84,8 @@ t_unit_http_head_t_LDADD   = $(TAP) fcgi/libwire.la
 
 # --- requests and responses
 REQUEST_LIBS = fcgi/librequest.la fcgi/libbase.la fcgi/libwire.la
+t_unit_again_t_SOURCES    = %D%/again.c
+t_unit_again_t_LDADD      = $(TAP) $(REQUEST_LIBS)
 t_unit_body_t_SOURCES     = %D%/body.c
 t_unit_body_t_LDADD       = $(TAP) $(REQUEST_LIBS)
 t_unit_buffer_t_SOURCES   = %D%/buffer.c
