@@ -365,11 +365,12 @@ standard(void)
 	return log_open("-", "info", false) == -1 || log_is_syslog() ? 7 : 0;
 }
 
-/* Where descriptor 0 was closed by who started us. */
+/* Where who started us has closed descriptors 0 and 1. */
 static int
 low(void)
 {
 	(void)close(STDIN_FILENO);
+	(void)close(STDOUT_FILENO);
 	(void)log_open("-", "info", false);
 	return log_open(path, "info", false) == 0 &&
 	    log_fd() > STDERR_FILENO ? 0 : 1;
