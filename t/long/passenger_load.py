@@ -37,13 +37,17 @@ PAUSE = 0 if FULL else 0.01     # of each client
 TRAFFIC = 100 if FULL else 20   # what each event must see of it
 
 
+APACHES_500 = b"The server encountered an internal error or"
+
+
 class Load:
     """Clients in threads; counts answers by process, and failures.
 
     Apache itself closes kept connections when it is restarted, which it
     cannot announce: what was sent at that moment and got no byte is sent
     again, where closing is expected, and counted. So is what got no byte on
-    a new connection, where it is Apache's loss: because it never reached the
+    a new connection, or a 500 of Apache's own (an old child asks a Passenger
+    that has gone), where it is Apache's loss: because it never reached the
     application, whose access log has all that did, or because Passenger's
     module crashes children of Apache's then; Apache's log says how many.
     """
@@ -70,6 +74,10 @@ class Load:
             target = "/hello?%d" % self.sent
         try:
             r = c.get(target, headers)
+            if self.closing and r.status == 500 and APACHES_500 in r.body:
+                with self.lock:
+                    self.silent.append(target)
+                return False
             if r.status != 200 or not r.complete:
                 raise Broken(repr(r))
             pid = int(r.body.split()[-1])
