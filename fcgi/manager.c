@@ -390,10 +390,12 @@ handle(void *arg, int sig)
 	case SIGCHLD:
 		break;	/* the reaper runs anyway */
 	case SIGTERM:
+		reap(m);	/* a successor may be gone by now */
 		stop_begin(m, STOP_GRACEFUL, SIGTERM);
 		break;
 	case SIGINT:
 	case SIGQUIT:
+		reap(m);
 		stop_begin(m, STOP_QUICK, SIGQUIT);
 		break;
 	case SIGHUP:

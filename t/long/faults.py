@@ -238,7 +238,10 @@ def test_manager(name, mask, step):
             if not wait_for(lambda: s.answers(s.address, "http")):
                 wrong.append("call %d (%s): no answer" % (
                     n, faults.failed()))
+            # A HUP that is served before it would give back the second one.
+            ttou = s.log().count("signal: ttou")
             s.send_signal(signal.SIGTTOU)
+            s.wait_log("signal: ttou", ttou + 1)
             if not reload(s):
                 wrong.append("call %d (%s): no reload, nor a word" % (
                     n, faults.failed()))
