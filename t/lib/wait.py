@@ -3,7 +3,8 @@
 wait_for() waits until a condition holds, wait_gone() for the end of a
 process, wait_readable() for bytes, wait_text() for a line in a file. Each
 has a bound, PATIENCE, that no event reaches even on a stalled machine with
-sanitizers, and that costs nothing when the event comes.
+sanitizers, and that costs nothing when the event comes. Who waits in vain
+for so long is named in the output.
 
 What is about real time says so: holds() looks at something that must stay
 as it is for a while, pass_time() lets time go by that the server is to
@@ -15,7 +16,10 @@ No other file of the tests sleeps; t/unit/style.sh holds that.
 import os
 import re
 import select
+import sys
 import time
+
+import tap
 
 PATIENCE = int(os.environ.get("T_PATIENCE", "120"))     # seconds
 
@@ -26,8 +30,20 @@ def wait_for(what, seconds=PATIENCE, step=0.01):
     while True:
         value = what()
         if value or time.monotonic() >= end:
+            if not value and seconds >= PATIENCE:
+                in_vain()
             return value
         time.sleep(step)
+
+
+def in_vain():
+    """Say which line of a test has waited for what did not come."""
+    frame = sys._getframe(1)
+    while frame.f_back and os.path.dirname(
+            frame.f_code.co_filename) == os.path.dirname(__file__):
+        frame = frame.f_back
+    tap.note("waited in vain at %s:%d" % (frame.f_code.co_filename,
+                                          frame.f_lineno))
 
 
 def wait_gone(pid, seconds=PATIENCE):

@@ -397,7 +397,8 @@ def test_reset(klass):
             socks = [connect(s.address) for _ in range(200)]
             for sock in socks:
                 sock.sendall(request("/sleep/100"))
-            s.wait_total("queue", 200)
+            # Some of them; the others wait in the kernel to be accepted.
+            s.wait_total("queue", 1)
             for sock in socks:
                 reset(sock)
             wait_for(lambda: established(s.address[1]) == 1)
