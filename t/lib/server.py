@@ -39,7 +39,65 @@ def find_program(path=None):
     return path
 
 
-class Server(Process):
+class Told:
+    """What a manager says of itself on its control socket."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def control_sockets(self):
+        return [self.path]
+
+    def status(self):
+        """What the server says of itself, as `gangwayctl status --json`
+        shows it; {"workers": []} while it says nothing."""
+        nothing = {"workers": []}
+        for path in self.control_sockets():
+            try:
+                with connect(path) as sock:
+                    sock.sendall(b'{"command": "status"}\n')
+                    with sock.makefile() as f:
+                        return json.loads(f.readline())
+            except (OSError, ValueError):
+                continue
+        return nothing
+
+    def ready_workers(self):
+        """The processes that serve, oldest first."""
+        return [w["pid"] for w in sorted(self.status()["workers"],
+                                         key=lambda w: w["age"])
+                if w["state"] == "ready" and not w["replace"]]
+
+    def wait_workers(self, count, seconds=PATIENCE):
+        """Until exactly so many serve, and there is no other; who they are,
+        or False."""
+        def look():
+            found = self.status()["workers"]
+            return (len(found) == count and all(
+                w["state"] == "ready" and not w["replace"] for w in found)
+                and [w["pid"] for w in sorted(found, key=lambda w: w["age"])])
+        return wait_for(look, seconds)
+
+    def running(self):
+        """["GET /path", ...]: what the application runs (of each worker the
+        first eight)."""
+        return [line for w in self.status()["workers"]
+                for line in w["running"]]
+
+    def wait_running(self, path, count=1, seconds=PATIENCE):
+        """Until the application runs so many requests for this path."""
+        return wait_for(lambda: sum(
+            line.split()[-1] == path for line in self.running()) >= count,
+            seconds)
+
+    def wait_total(self, name, count, seconds=PATIENCE):
+        """Until the workers' numbers of that name ("busy", "queue",
+        "connections", "requests", "done") add up to `count` at least."""
+        return wait_for(lambda: sum(w[name] for w in self.status()[
+            "workers"]) >= count, seconds)
+
+
+class Server(Process, Told):
     """A server with an application from t/apps, answering when this returns.
 
     binds: "http", "unix", "fcgi", "fcgi+unix", or text for -b; the address
@@ -104,20 +162,6 @@ class Server(Process):
     def workers(self):
         return children(self.pid)
 
-    def status(self):
-        """What the server says of itself, as `gangwayctl status --json`
-        shows it; {"workers": []} while it says nothing."""
-        nothing = {"workers": []}
-        for path in self.control_sockets():
-            try:
-                with connect(path) as sock:
-                    sock.sendall(b'{"command": "status"}\n')
-                    with sock.makefile() as f:
-                        return json.loads(f.readline())
-            except (OSError, ValueError):
-                continue
-        return nothing
-
     def control_sockets(self):
         if "--control-socket" in self.argv:
             return [self.argv[self.argv.index("--control-socket") + 1]]
@@ -127,58 +171,11 @@ class Server(Process):
                 return [os.path.join(self.cwd, name)]
         return glob.glob(self.env["XDG_RUNTIME_DIR"] + "/gangway/*.ctl")
 
-    def ready_workers(self):
-        """The processes that serve, oldest first."""
-        return [w["pid"] for w in sorted(self.status()["workers"],
-                                         key=lambda w: w["age"])
-                if w["state"] == "ready" and not w["replace"]]
-
-    def wait_workers(self, count, seconds=PATIENCE):
-        """Until exactly so many serve, and there is no other; who they are,
-        or False."""
-        def look():
-            found = self.status()["workers"]
-            return (len(found) == count and all(
-                w["state"] == "ready" and not w["replace"] for w in found)
-                and [w["pid"] for w in sorted(found, key=lambda w: w["age"])])
-        return wait_for(look, seconds)
-
-    def running(self):
-        """["GET /path", ...]: what the application runs (of each worker the
-        first eight)."""
-        return [line for w in self.status()["workers"]
-                for line in w["running"]]
-
-    def wait_running(self, path, count=1, seconds=PATIENCE):
-        """Until the application runs so many requests for this path."""
-        return wait_for(lambda: sum(
-            line.split()[-1] == path for line in self.running()) >= count,
-            seconds)
-
-    def wait_total(self, name, count, seconds=PATIENCE):
-        """Until the workers' numbers of that name ("busy", "queue",
-        "connections", "requests", "done") add up to `count` at least."""
-        return wait_for(lambda: sum(w[name] for w in self.status()[
-            "workers"]) >= count, seconds)
-
     def http(self, **more):
         return Http(self.address, **more)
 
     def fcgi(self, **more):
         return Fcgi(self.address, **more)
-
-
-class Told:
-    """What the manager behind a control socket says, as Server does."""
-    status, running = Server.status, Server.running
-    ready_workers, wait_workers = Server.ready_workers, Server.wait_workers
-    wait_running, wait_total = Server.wait_running, Server.wait_total
-
-    def __init__(self, path):
-        self.path = path
-
-    def control_sockets(self):
-        return [self.path]
 
 
 def parse_address(text):
