@@ -107,6 +107,24 @@ test_linger(void)
 	clock_release();
 }
 
+/* A command ends with how many variables of that name it was given. */
+static void
+test_facts(void)
+{
+	struct command_facts f = { .n = 0 };
+
+	(void)setenv("GANGWAY_EVENT", "of another one", 1);
+	command_fact(&f, "GANGWAY_EVENT=%s", "ours");
+	command_start("when_ready", "exit $((40 + $(tr '\\0' '\\n' "
+	    "</proc/$$/environ | grep -c ^GANGWAY_EVENT=)))", &f);
+	let_go(1);
+	while (command_poll() != 0)
+		let_go(1);
+	ok(logged("exited with code 41") == 1,
+	    "a fact is there once, whatever our environment has");
+	(void)unsetenv("GANGWAY_EVENT");
+}
+
 static void
 test_most(void)
 {
@@ -141,6 +159,7 @@ main(void)
 	close(fd);
 	(void)log_open(log_path, "info", false);
 	test_linger();
+	test_facts();
 	test_most();
 	(void)unlink(log_path);
 	return tap_done();
