@@ -1,7 +1,7 @@
 /*
- * When the socket of a server that has gone is removed: not while its owner
- * may be just about to listen. No time passes: the clock is held, and the
- * time of day is the test's.
+ * Which folder control sockets are in, and when that of a server that has
+ * gone is removed: not while its owner may be just about to listen. No time
+ * passes: the clock is held, and the time of day is the test's.
  */
 #include "config.h"
 
@@ -144,6 +144,48 @@ test_list(void)
 	free(list);
 }
 
+/* What ctl_dir() finds where the session's folder and ours have these modes;
+ * 0: there is none. */
+static const struct {
+	const char	*name;
+	mode_t		 base, ours;
+	bool		 taken;
+} folders[] = {
+	{ "of the session: it is made", 0700, 0, true },
+	{ "of the session: it is there", 0700, 0700, true },
+	{ "that others of the group may use", 0700, 0710, false },
+	{ "that all may read", 0700, 0704, false },
+	{ "of a session that is open to all", 0777, 0700, false },
+	{ "of a session that is open to a group", 0770, 0700, false },
+};
+
+static void
+test_dir(void)
+{
+	char base[64], ours[96], *found;
+	struct stat st;
+	size_t i;
+
+	snprintf(base, sizeof(base), "%s/run", dir);
+	snprintf(ours, sizeof(ours), "%s/" PACKAGE, base);
+	(void)setenv("XDG_RUNTIME_DIR", base, 1);
+	for (i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		if (mkdir(base, 0700) == -1 || (folders[i].ours != 0 &&
+		    (mkdir(ours, 0700) == -1 ||
+		    chmod(ours, folders[i].ours) == -1)) ||
+		    chmod(base, folders[i].base) == -1)
+			exit(99);
+		found = ctl_dir(folders[i].taken);
+		ok((found != NULL && strcmp(found, ours) == 0) ==
+		    folders[i].taken && (!folders[i].taken ||
+		    (stat(ours, &st) == 0 && (st.st_mode & 0777) == 0700)),
+		    "a folder %s", folders[i].name);
+		free(found);
+		(void)rmdir(ours);
+		(void)rmdir(base);
+	}
+}
+
 int
 main(void)
 {
@@ -153,6 +195,7 @@ main(void)
 		return 99;
 	test_stale();
 	test_list();
+	test_dir();
 	close(owner);
 	snprintf(path, sizeof(path), "%s/other", dir);
 	ok(unlink(path) == 0 && rmdir(dir) == 0,
