@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -98,7 +100,17 @@ app_call(struct app_request *rq)
 	return 0;
 }
 
-static const struct app_kind app = { .name = "test", .call = app_call };
+static atomic_uint dumps;
+
+static void
+app_dump(int fd)
+{
+	(void)fd;
+	dumps++;
+}
+
+static const struct app_kind app = { .name = "test", .call = app_call,
+	.dump = app_dump };
 
 /* --- the engine, on a thread of its own */
 
@@ -286,7 +298,7 @@ begin(unsigned int threads, unsigned int queue_max)
 	clock_hold(1000000);
 	log_forget();
 	stop = false;
-	stuck_some = stuck_all = 0;
+	stuck_some = stuck_all = dumps = 0;
 	passes = arrivals = 0;
 	memset(&place, 0, sizeof(place));
 	net = calloc(1, sizeof(*net));
@@ -408,13 +420,36 @@ limit(size_t i)
 	    !k->eof, "%s: a millisecond before", name);
 	at(began + LIMIT_MS);
 	ok(client_gets(k, limits[i].gets), "%s: the client", name);
+	if (strcmp(limits[i].how, "(cut;") == 0)
+		ok(client_ends(k) && strstr(k->in, " 504 ") == NULL,
+		    "%s: and no page after what it has", name);
 	ok(logged("Request timed out after 10 s: GET ") == 1 &&
 	    logged(limits[i].how) == 1, "%s: the log", name);
+	ok(dumps == 1, "%s: where it hangs is shown", name);
 	ok(stuck_all == (limits[i].threads == 1) &&
 	    stuck_some == (limits[i].threads == 2), "%s: the worker", name);
 	at(began + 3 * LIMIT_MS);
 	ok(logged("timed out") == 1, "%s: once", name);
 	end(name);
+	drop(k);
+}
+
+/* Who has sent all may say so. */
+static void
+half_closed(void)
+{
+	struct client *k;
+
+	begin(1, 0);
+	k = ask("GET", "/wait");
+	wait_inside(1);
+	free_loop();
+	(void)shutdown(k->fd, SHUT_WR);
+	wait_turns();
+	let_on(1);
+	ok(client_gets(k, "done") && client_ends(k),
+	    "a client that only listens gets its answer");
+	end("half closed");
 	drop(k);
 }
 
@@ -716,6 +751,7 @@ main(void)
 	taken_over();
 	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		limit(i);
+	half_closed();
 	drains();
 	aborted();
 	behind();
