@@ -36,6 +36,7 @@ static pid_t pid;
 static int wire[2];		/* [0] ours: what its clock shall do */
 static int inside[2];		/* a byte for each call that waits */
 static uint64_t now;		/* of the worker */
+static const char *header_map;	/* NULL: as it comes */
 
 /* --- the worker's side */
 
@@ -187,6 +188,9 @@ begin(long graceful, long request_timeout)
 	if (settings_set(settings, SET_request_timeout, text, "test",
 	    &why) == -1 || settings_set(settings, SET_keepalive, "3600",
 	    "test", &why) == -1)
+		bail(why);
+	if (header_map != NULL && settings_set(settings, SET_header_map,
+	    header_map, "test", &why) == -1)
 		bail(why);
 	if ((board = scoreboard_new(1, NULL)) == NULL ||
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, wire) == -1 ||
@@ -417,6 +421,33 @@ lack(uint64_t from, uint64_t retires)
 	free(k);
 }
 
+/* What a setting is to connections, where they do not ask it themselves. */
+static void
+header_maps(void)
+{
+	static const char *const maps[][2] = {
+		{ NULL, "HTTP/1.1 200 " }, { "refuse", "HTTP/1.1 400 " },
+		{ "drop", "HTTP/1.1 200 " },
+	};
+	struct client *k;
+	size_t i;
+
+	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
+		header_map = maps[i][0];
+		begin(30, 0);
+		k = malloc(sizeof(*k));
+		client_dial(k, PROTOCOL_HTTP);
+		client_say(k, "GET / HTTP/1.1\r\nHost: x\r\nA_B: c\r\n"
+		    "Connection: close\r\n\r\n");
+		ok(client_gets(k, maps[i][1]), "header_map %s: an underscore",
+		    header_map != NULL ? header_map : "as it comes");
+		drop(k);
+		(void)kill(pid, SIGTERM);
+		(void)reap();
+	}
+	header_map = NULL;
+}
+
 int
 main(void)
 {
@@ -430,5 +461,6 @@ main(void)
 	late();
 	lack(0, 5000);
 	lack(20000, 21000);
+	header_maps();
 	return tap_done();
 }
