@@ -334,6 +334,7 @@ BAD = [
     ("scale by text", b'{"command": "scale", "workers": "9"}\n'),
     ("scale by much", b'{"command": "scale", "workers": 99999999999}\n'),
     ("scale below", b'{"command": "scale", "workers": -1}\n'),
+    ("scale to none", b'{"command": "scale", "workers": 0}\n'),
     ("deep", b"[" * 4000 + b"\n"), ("long", b"x" * 5000),
     ("long and valid", b'{"command": "status"' + b" " * 5000 + b"}\n"),
 ]
