@@ -759,21 +759,39 @@ def test_access_log():
         is_(line, [want], "every atom of the format")
 
 
+def has_file(pid, path):
+    """Has the process this file open?"""
+    def is_it(fd):
+        try:
+            return os.readlink("/proc/%d/fd/%s" % (pid, fd)) == path
+        except OSError:     # closed meanwhile
+            return False
+    return any(map(is_it, os.listdir("/proc/%d/fd" % pid)))
+
+
 def test_error_log():
     d = tmpdir()
     log = d + "/error"
-    with Server("hello:application", "--log-file", log, "--log-level",
-                "debug") as s:
+    conf, text = d + "/g.conf.py", "errorlog, loglevel = %r, 'debug'\n"
+    write(conf, text % log)
+    with Server("hello:application", "-c", conf) as s:
         os.rename(log, log + ".1")
         s.send_signal(signal.SIGUSR1)
         ok(wait_for(lambda: os.path.exists(log)),
            "USR1 reopens the error log")
+        ok(wait_for(lambda: not has_file(s.pid, log + ".1")),
+           "in the manager, too")
         with s.http() as c:
             try:
                 c.send(b"GET /\x01\x1b[31m\n[FORGED] line HTTP/1.1\r\n\r\n")
                 c.read()
             except (Broken, OSError):
                 pass
+        if IS_GANGWAY:
+            write(conf, text % (log + ".2"))
+            s.send_signal(signal.SIGHUP)
+            ok(wait_for(lambda: has_file(s.pid, log + ".2")),
+               "HUP with another error log: it is used")
         s.stop()
         with open(log, "rb") as f:
             text = f.read()
@@ -794,15 +812,8 @@ def wait():
 os.register_at_fork(after_in_child=wait)
 """ % (gate, gate))
 
-    def has_old(fd):
-        try:
-            return os.readlink(fd) == log + ".1"
-        except OSError:     # closed meanwhile
-            return False
-
     def old():
-        return [p for p in s.workers() for fd in os.listdir(
-            "/proc/%d/fd" % p) if has_old("/proc/%d/fd/%s" % (p, fd))]
+        return [p for p in s.workers() if has_file(p, log + ".1")]
     with Server("hello:application", "-c", conf, "--log-file", log) as s:
         os.mkfifo(gate)
         s.send_signal(signal.SIGTTIN)
