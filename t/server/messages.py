@@ -139,6 +139,10 @@ def longer():
     status, out = run("--check-config", "app", env={"GANGWAY_THRAEDS": "1"})
     ok(status == 0 and "GANGWAY_THRAEDS" in out and "THREADS" in out.upper(),
        "--check-config shows the warnings", out)
+    status, out = run("--print-config", "--host", "passenger", "none")
+    ok("# started by passenger" in out and
+       re.search(r"(?m)^bind .*; left to the host", out),
+       "--print-config for a host that is named: what holds there", out)
     is_(run("--check-config", "--access-logformat", "%(x)s", "app"), (0, ""),
         "a log format that nobody needs")
 
@@ -154,7 +158,7 @@ def taken():
 
 def start_lines():
     for name, args, env, want in (
-            ("given", ["-w", "3"], {},
+            ("given", ["-w", "3"], {"GANGWAY_THRAEDS": "1"},
              "gthread, 4 threads; 3 workers: command line"),
             ("sync, of a variable", ["-k", "sync"], {"GUNICORN_WORKERS": "1"},
              "sync, 1 thread; 1 worker: env GUNICORN_WORKERS"),
@@ -167,6 +171,10 @@ def start_lines():
             line = re.search("Settings: (.*)", log)
             ok(line and want in line.group(1), "start line: " + name,
                log[:1000])
+            if "GANGWAY_THRAEDS" in env:
+                ok(re.search(r"\[WARNING\] .*GANGWAY_THRAEDS", log),
+                   "what is not heeded is in the log of the start",
+                   log[:1000])
 
 
 def page():
