@@ -329,6 +329,9 @@ def names():
         ok(wait_for(lambda: title(new) == "gangway: master [shop]"),
            "names: which becomes the first", title(new))
         s.finish("names")
+    with Manager(workers=1) as s:
+        ok(wait_for(lambda: title(s.pid) == "gangway: master [app]"),
+           "names: without -n its application's", title(s.pid))
 
 
 def lost_program():
@@ -869,12 +872,12 @@ def in_order():
             s.managers = [int(new)]
             s.promoted()
             s.finish("USR2, TERM while a hook runs")
-    with busy_orders(signal.SIGTTOU, signal.SIGTTIN) as s:
-        ok(wait_for(lambda: s.log().count("Handling signal: tt") == 2
-                    and len(s.crew()) == 2),
-           "TTOU, TTIN while a hook runs: never less than one, then two",
-           s.log()[-1500:])
-        s.finish("TTOU, TTIN while a hook runs")
+    with busy_orders(signal.SIGTTOU, signal.SIGTTIN, signal.SIGTTIN) as s:
+        ok(wait_for(lambda: s.log().count("Handling signal: tt") == 3
+                    and len(s.crew()) == 3),
+           "TTOU, TTIN, TTIN while a hook runs: never less than one, then "
+           "three", s.log()[-1500:])
+        s.finish("TTOU, TTIN, TTIN while a hook runs")
 
 
 GROUPS = [(kept_connection, []), (kept_connection, ["--reuse-port"]),
