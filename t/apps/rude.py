@@ -171,6 +171,14 @@ def fork(environ, start, n):
     return plain(start, b"%d" % pid)
 
 
+def fork_stay(environ, start, n):
+    """The child lives until it is killed."""
+    if (pid := os.fork()) == 0:
+        while True:
+            time.sleep(600)
+    return plain(start, b"%d" % pid)
+
+
 def fork_stream(environ, start, n):
     pid = os.fork()
     start("200 OK", [TEXT])

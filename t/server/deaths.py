@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -173,6 +174,18 @@ def test_deaths(klass, ways, last):
         ok(pid() == before, klass + ": the worker is still there")
 
 
+def free(address):
+    """May the next server listen there?"""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(address)
+            s.listen()
+            return True
+        except OSError:
+            return False
+
+
 def test_fork(klass):
     """A child that comes back into the server ends; it answers nobody."""
     with serve("-k", klass, "-w", "1", "--threads", "3") as s:
@@ -197,7 +210,12 @@ def test_fork(klass):
             ok(r and r.body == b"111" and c.request("/ok").body == b"ok",
                klass + ": the same over FastCGI", r)
         is_(s.workers(), [worker], klass + ": the worker goes on")
+        with s.http() as c:
+            stays = int(c.get("/fork-stay").body)
         is_(s.stop(), 0, klass + ": and stops in order")
+        ok(free(s.addresses[0]) and os.path.exists("/proc/%d" % stays),
+           klass + ": a child that outlives it does not keep its address")
+        os.kill(stays, signal.SIGKILL)
 
 
 # --- behind a stuck caller
