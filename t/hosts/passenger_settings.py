@@ -202,7 +202,8 @@ def production(door):
     for target in ("/", "/any/other?x"):
         r = a.get(target)
         page = r.body.decode()
-        is_(r.status, 500, "%s: 500 for %s" % (name, target))
+        is_((r.status, r["cache-control"]), (500, "no-store"),
+            "%s: 500 for %s, which nobody keeps" % (name, target))
     ok("tmp/gangway.log" in page and "tmp/restart.txt" in page,
        name + ": the page says what to do", page)
     ok("Traceback" not in page and "no_module" not in page,
