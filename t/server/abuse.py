@@ -442,6 +442,12 @@ def test_growth(klass):
                "%d KB, then %d" % (before, anon_kb(pid)))
             is_([len(c.read().body) for _ in range(n)], [kb << 10] * n,
                 klass + ": are all there when they are")
+            c.send(request("/stream/2048"))
+            ok(holds(lambda: not grown(), 0.3),
+               klass + ": one of 32 MB in pieces that is not read",
+               "%d KB, then %d" % (before, anon_kb(pid)))
+            is_(len(c.read().body), 2048 * 16384,
+                klass + ": is there when it is")
         ask = record(GET_VALUES, 0, pairs([("FCGI_MAX_CONNS", ""),
                                            ("FCGI_MPXS_CONNS", "")]))
         data = ask * (24 * (MB << 10) // len(ask))
@@ -449,7 +455,8 @@ def test_growth(klass):
             reply = len(c.send(ask).sock.recv(4096))
             sent = send_all(c.sock, data, 0.3)
             n = sent // len(ask)
-            ok(holds(lambda: not grown(), 0.1), klass + ": nor the replies to %d records" % n,
+            ok(holds(lambda: not grown(), 0.1),
+               klass + ": nor the replies to %d records" % n,
                "%d KB, then %d" % (before, anon_kb(pid)))
             c.sock.settimeout(PATIENCE)
             left = n * reply
