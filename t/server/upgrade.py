@@ -350,6 +350,25 @@ def lost_program():
         once_more("a program that is there again", s)
 
 
+def next_version():
+    """A program that is started by a link is found by it again."""
+    folder = tmpdir()
+    for name in "12":
+        shutil.copy(GANGWAY, folder + "/" + name)
+    link = folder + "/current"
+    os.symlink("1", link)
+    libs = os.path.join(os.path.dirname(GANGWAY), "shim", ".libs")
+    with Manager(argv=[link], env={"GANGWAY_LIBDIR": libs}) as s:
+        os.unlink(link)
+        os.symlink("2", link)
+        new = s.upgrade()
+        is_(os.readlink("/proc/%d/exe" % new), folder + "/2",
+            "a link to the next version: USR2 starts that")
+        s.leave(0)
+        s.promoted()
+        s.finish("a link to the next version")
+
+
 # --- what the two share
 
 def kept_connection(port):
@@ -893,8 +912,8 @@ GROUPS += [(killed, "killed while idle"),
            (killed, "killed while a worker boots", None,
             "open('gate').close()\n")]
 GROUPS += [(group,) for group in (
-    moved_link, moved_names, deep_names, in_order, names, lost_program, files,
-    taken_file, strangers, activation, process_one)]
+    moved_link, moved_names, deep_names, in_order, names, lost_program,
+    next_version, files, taken_file, strangers, activation, process_one)]
 
 
 def main():
