@@ -114,6 +114,10 @@ def test_queue(klass, workers, *more):
         is_(told(s), len(refused), name + ", worker_queue: and the error log")
         ok("Autorestarting" not in s.log(),
            name + ", worker_queue: no 503 counts for max_requests")
+        s.wait_total("done", room + served + 1)
+        count = sum(w["done"] for w in s.status()["workers"])
+        ok(count < 40, name + ", worker_queue: nor as done, in the status",
+           count)
         # One at once, then one a second.
         ok(s.log().count("The queue is full") <= workers * (2 + int(took)),
            name + ", worker_queue: in few lines", s.log()[-1500:])
